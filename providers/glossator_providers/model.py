@@ -1,0 +1,197 @@
+"""The vocabulary: what is asked of a model, and what comes back; frozen values that know neither wire nor editor."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from glossator_providers.errors import ProviderError
+
+
+class Level(enum.IntEnum):
+    """How far a text may travel; the strictest of two is their `max`."""
+
+    OPEN = 0  # any provider
+    PRIVATE = 1  # proven-local providers only
+    NEVER = 2  # no model at all
+
+
+class Role(enum.StrEnum):
+    """Who speaks in a message."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class OriginKind(enum.StrEnum):
+    """What a piece of a prompt is."""
+
+    DOCUMENT = "document"  # the text that the user pointed at
+    CONTEXT = "context"  # text that the product fetched from around it
+    DIAGNOSTIC = "diagnostic"  # what a checker said of it, which may quote it
+    INSTRUCTION = "instruction"  # what the user typed
+    ANSWER = "answer"  # an earlier answer of a model
+    RULE = "rule"  # a checker's own documentation
+    PRODUCT = "product"  # our own words
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a piece of a prompt comes from; `uri` names the document, `None` only for what comes from no document."""
+
+    kind: OriginKind
+    uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A piece of a prompt with all its origins; the strictest of them decides for the whole request."""
+
+    text: str
+    origins: tuple[Origin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    fragments: tuple[Fragment, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(fragment.text for fragment in self.fragments)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of whichever model the router finds.
+
+    `roots` are the absolute paths of the workspace's folders. `provider` and `model` are set when the user named them.
+    `max_tokens` bounds the answer; `None` leaves it to the provider's configuration. `temperature` is sent only if set.
+    """
+
+    messages: tuple[Message, ...]
+    task: str = "ask"
+    roots: tuple[str, ...] = ()
+    provider: str | None = None
+    model: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    stop: tuple[str, ...] = ()
+    stream: bool = True
+
+
+class FinishReason(enum.StrEnum):
+    """Why a model stopped, in one vocabulary."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool-calls"
+    REFUSED = "refused"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer; `input_tokens` includes those read from and written to the cache. `None`: not told."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The provider names the model that answers; `remote_host` is set when a local server forwards to elsewhere."""
+
+    model: str
+    remote_host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of what the model thinks aloud; never part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The model stopped; `raw` is the provider's own word for why."""
+
+    reason: FinishReason
+    raw: str | None = None
+
+
+Delta = Started | Text | Reasoning | Usage | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model that a provider lists. `remote` says that the server forwards it to another machine."""
+
+    name: str
+    context_tokens: int | None = None
+    remote: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One provider asked once; durations are in seconds, `error` is None where it answered."""
+
+    provider: str
+    model: str
+    local: bool
+    seconds: float
+    first_token_seconds: float | None = None
+    error: ProviderError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer of one model, never spliced from two."""
+
+    text: str
+    reasoning: str
+    finish: FinishReason
+    usage: Usage
+    provider: str
+    model: str
+    local: bool
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The router is about to ask this provider; the first event of every attempt."""
+
+    provider: str
+    model: str
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The attempt failed after text had been shown: forget that text, another attempt begins."""
+
+    error: ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The last event of a request that succeeded."""
+
+    answer: Answer
+
+
+Event = Chosen | Text | Reasoning | Restarted | Answered

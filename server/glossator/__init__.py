@@ -1,0 +1,1 @@
+"""Glossator: a language server that explains, fixes and refactors the code you point at."""

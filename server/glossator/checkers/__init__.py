@@ -1,0 +1,1 @@
+"""The tools that report diagnostics, a row each."""

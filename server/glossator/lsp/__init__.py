@@ -1,0 +1,1 @@
+"""LSP in and out: one file per method of the protocol."""

@@ -1,0 +1,163 @@
+"""What is asked of a task, what it tells while it works, and how it can end; every task and every front speaks this."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from glossator.document import Diagnostic, Region, Snapshot
+
+
+class TaskName(enum.StrEnum):
+    """The things that a user can ask for."""
+
+    EXPLAIN = "explain"
+    FIX = "fix"
+    REFACTOR = "refactor"
+    ASK = "ask"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier question and its answer, for a follow-up."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What the user asked, frozen at that moment.
+
+    `region` is the selection, or the cursor as an empty region. `diagnostics` are those the user pointed at, most
+    important first; `known` are all that the editor knows of the document. `roots` are absolute paths of workspace
+    folders. `trusted` says whether the workspace's own tools may be run. `siblings` are the other open documents.
+    """
+
+    task: TaskName
+    snapshot: Snapshot
+    region: Region
+    diagnostics: tuple[Diagnostic, ...] = ()
+    known: tuple[Diagnostic, ...] = ()
+    instruction: str | None = None
+    roots: tuple[str, ...] = ()
+    trusted: bool = True
+    provider: str | None = None
+    model: str | None = None
+    turns: tuple[Turn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who wrote an answer: a checker (`ruff`), or a model; `title` is how every front names it."""
+
+    name: str
+    model: str | None = None
+    local: bool = True
+    toy: bool = False
+
+    @property
+    def title(self) -> str:
+        if self.model is None:
+            return self.name
+        where = "toy model" if self.toy else "local" if self.local else "cloud"
+        return f"{where}: {self.name}" if self.name == self.model else f"{where}: {self.name} ({self.model})"
+
+
+class State(enum.StrEnum):
+    """What the checker says of a proposal, from the best to the worst; the last two are never offered."""
+
+    FIXED = "fixed"  # the problem is gone and nothing new has come
+    UNKNOWN = "unknown"  # no checker could say; syntax only
+    UNCHANGED = "unchanged"  # the problem is still there
+    WORSE = "worse"  # new problems have come
+    SUPPRESSED = "suppressed"  # the problem is silenced, not mended
+    DESTROYED = "destroyed"  # code is gone that the problem is not about
+    BROKEN = "broken"  # the text does not parse any more
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gates found. `before` and `after` count the problems of the checker, None where none ran."""
+
+    state: State
+    checker: str | None = None
+    before: int | None = None
+    after: int | None = None
+    new: tuple[Diagnostic, ...] = ()
+    reason: str = ""
+
+    @property
+    def verified(self) -> bool:
+        return self.state is State.FIXED
+
+    @property
+    def withheld(self) -> bool:
+        return self.state in {State.BROKEN, State.DESTROYED}
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """The answer is about to come from this author; begins every attempt, before any text."""
+
+    author: Author
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A piece of the answer, cleaned, fit to be shown at once."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Forget the text shown so far; `reason` says why, in one sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is being done now, in a few words: 'checking with ruff'."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An explanation in clean Markdown; `cached` when it was known already."""
+
+    markdown: str
+    author: Author
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A change that the user may take: the whole new text against the snapshot that the author saw."""
+
+    base: Snapshot
+    text: str
+    author: Author
+    verdict: Verdict
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The task ended without a result. `rules` are set where privacy said no; `kind` is a provider's failure kind,
+    or one of `policy no-provider truncated ambiguous no-match no-change cannot-fix elided other-file withheld`."""
+
+    kind: str
+    message: str
+    rules: tuple[str, ...] = ()
+
+
+Result = Explanation | Proposal | Refusal
+Progress = Routed | Said | Restart | Stage
+TaskEvent = Progress | Result
+
+Run = Callable[[Ask], AsyncIterator[TaskEvent]]
+"""How a front starts a task: the last event is a `Result`, there is exactly one, and closing the iterator cancels."""
