@@ -1,0 +1,42 @@
+# The two commands of the README, and those that a contributor needs; each sets up what it uses inside this checkout.
+PYTHON ?= python3
+# An installed uv serves; otherwise one is put into .tools, which nothing else uses.
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+RUN := .venv/bin
+
+.PHONY: demo test check bench parts clean
+
+demo: .venv/.for-demo
+	@$(RUN)/glossator demo
+
+test: .venv/.for-tests parts
+	$(RUN)/ruff check
+	$(RUN)/ruff format --check
+	$(RUN)/mypy
+	$(RUN)/pytest
+
+check: .venv/.for-tests
+	$(RUN)/ruff check
+	$(RUN)/ruff format --check
+	$(RUN)/mypy
+
+bench: .venv/.for-tests
+	$(RUN)/python -m benchmarks.report docs/benchmarks.md
+
+# What only the tests use: real editors in a cache folder of the user, and Node's checkers; what cannot be had is named and skipped.
+parts: .venv/.for-tests
+	@sh tests/parts.sh
+
+.tools/bin/uv:
+	@sh tests/get_uv.sh $(PYTHON) .tools
+
+.venv/.for-demo: pyproject.toml uv.lock $(filter .tools/bin/uv,$(UV))
+	@$(UV) sync --quiet --frozen --inexact --no-default-groups --group demo
+	@touch $@
+
+.venv/.for-tests: pyproject.toml uv.lock $(filter .tools/bin/uv,$(UV))
+	@$(UV) sync --quiet --frozen --inexact
+	@touch $@ .venv/.for-demo
+
+clean:
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules
