@@ -21,7 +21,7 @@ check: .venv/.for-tests
 	$(RUN)/mypy
 
 bench: .venv/.for-tests
-	$(RUN)/python -m benchmarks.report docs/benchmarks.md
+	PYTHONPATH=tests $(RUN)/python -m benchmarks.report docs/benchmarks.md
 
 # What only the tests use: real editors in a cache folder of the user, and Node's checkers; what cannot be had is named and skipped.
 parts: .venv/.for-tests

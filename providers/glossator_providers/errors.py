@@ -38,7 +38,15 @@ def may_try_again(kind: Kind) -> bool:
     match kind:
         case Kind.RATE | Kind.OVERLOADED | Kind.TIMEOUT | Kind.NETWORK | Kind.SERVER | Kind.BROKEN_STREAM:
             return True
-        case Kind.AUTH | Kind.FORBIDDEN | Kind.NO_MODEL | Kind.NO_CREDIT | Kind.TOO_LONG | Kind.REFUSED | Kind.BAD_REQUEST:
+        case (
+            Kind.AUTH
+            | Kind.FORBIDDEN
+            | Kind.NO_MODEL
+            | Kind.NO_CREDIT
+            | Kind.TOO_LONG
+            | Kind.REFUSED
+            | Kind.BAD_REQUEST
+        ):
             return False
     assert_never(kind)
 

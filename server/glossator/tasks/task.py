@@ -147,8 +147,11 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The task ended without a result. `rules` are set where privacy said no; `kind` is a provider's failure kind,
-    or one of `policy no-provider truncated ambiguous no-match no-change cannot-fix elided other-file withheld`."""
+    """The task ended without a result; `rules` are set where privacy said no.
+
+    `kind` is a provider's failure kind, or one of
+    `policy no-provider truncated ambiguous no-match no-change cannot-fix elided other-file withheld`.
+    """
 
     kind: str
     message: str
