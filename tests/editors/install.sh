@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# Bring real Neovims for the tests into a cache folder of the user; the system's packages and libraries stay as they are.
+#
+#   bash tests/editors/install.sh
+#
+# Each part is a small Debian root folder: the packages of a suite and all they need, its libc included, unpacked beside
+# each other. The editor's binary is told to start with that folder's own loader and libraries, so it runs on any Linux of
+# the same processor. A part that is there already costs nothing; one that cannot be had is named with its reason.
+set -uo pipefail
+
+cache="${GLOSSATOR_TEST_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/glossator-test-parts}"
+recipe=1 # raise it when the way of building changes: parts of another recipe are built again
+
+main() {
+    # One line for each Neovim: its version, and the Debian suites that may carry it, the best first.
+    local missing=()
+    present nvim-0.12 || missing+=("nvim-0.12 0.12 forky sid")
+    present nvim-0.10 || missing+=("nvim-0.10 0.10 trixie")
+    [ "${#missing[@]}" -eq 0 ] && return
+
+    local reason
+    if reason=$(cannot_build); then
+        for part in "${missing[@]}"; do skip "${part%% *}" "$reason"; done
+        return
+    fi
+    mkdir -p "$cache"
+    # Two runs at once share one build; the second finds the parts when the lock is free.
+    exec 9>"$cache/.lock"
+    flock -w 600 9 || { skip "Neovim" "another installation has held the lock for ten minutes"; return; }
+    work=$(mktemp -d "$cache/.building.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    for part in "${missing[@]}"; do
+        # shellcheck disable=SC2086  the words of the line are the arguments
+        install_neovim $part
+    done
+}
+
+present() { # PART
+    [ "$(cat "$cache/$1/.glossator-part" 2>/dev/null)" = "$recipe" ]
+}
+
+skip() { # PART REASON
+    echo "skipped: $1: $2"
+}
+
+cannot_build() { # prints the reason, or fails where there is none
+    local tool
+    [ "$(uname -s)" = Linux ] || { echo "the real editors are Debian packages, and this system is not Linux"; return; }
+    for tool in apt-get dpkg dpkg-deb flock; do
+        command -v "$tool" >/dev/null || { echo "the real editors are Debian packages, and $tool is not installed"; return; }
+    done
+    return 1
+}
+
+install_neovim() { # PART VERSION SUITE...
+    local part=$1 version=$2 suite found
+    shift 2
+    present "$part" && return # built by another run while we waited for the lock
+    for suite in "$@"; do
+        rm -rf "$work/root"
+        if ! unpack "$suite" "$work/root" neovim patchelf >"$work/log" 2>&1; then
+            continue
+        fi
+        relocate "$work/root" "$cache/$part" usr/bin/nvim >"$work/log" 2>&1 || continue
+        rm -rf "${cache:?}/$part"
+        mv "$work/root" "$cache/$part"
+        found=$("$cache/$part/usr/bin/nvim" --version 2>"$work/log" | head -n 1)
+        if [[ $found == "NVIM v$version."* ]]; then
+            echo "$recipe" >"$cache/$part/.glossator-part"
+            echo "installed: $found from Debian $suite in $cache/$part"
+            return
+        fi
+        rm -rf "${cache:?}/$part"
+        echo "Debian $suite carries ${found:-a Neovim that does not start}, not $version" >>"$work/log"
+    done
+    skip "$part" "not to be had from Debian $*: $(tail -n 1 "$work/log")"
+}
+
+# Unpack packages of a Debian suite, and all that they depend on, into a folder. Apt works on lists, a status file and a
+# cache of its own, so that it needs no rights and believes that nothing is installed.
+unpack() { # SUITE ROOT PACKAGE...
+    local suite=$1 root=$2 state="$work/apt" keyring archive
+    shift 2
+    keyring=$(debian_keyring) || return
+    rm -rf "$state"
+    mkdir -p "$state/lists/partial" "$state/archives/partial" "$state/etc/preferences.d" "$state/log" "$root"
+    : >"$state/status"
+    echo "deb [signed-by=$keyring] $(debian_mirror) $suite main" >"$state/sources.list"
+    local apt=(apt-get -qq
+        -o "Dir::State=$state" -o "Dir::State::lists=$state/lists" -o "Dir::State::status=$state/status"
+        -o "Dir::Cache=$state" -o "Dir::Cache::archives=$state/archives" -o "Dir::Log=$state/log"
+        -o "Dir::Etc::sourcelist=$state/sources.list" -o Dir::Etc::sourceparts=/dev/null
+        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
+        -o APT::Install-Recommends=false -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20)
+    # Apt drops root's rights for downloads, and then may not read the folder of a user.
+    [ "$(id -u)" -eq 0 ] && apt+=(-o APT::Sandbox::User=root)
+    "${apt[@]}" update && "${apt[@]}" --yes --download-only install "$@" || return
+    for archive in "$state"/archives/*.deb; do
+        dpkg-deb --extract "$archive" "$root" || return
+    done
+}
+
+debian_mirror() { # the one that this machine uses already, if it is a Debian
+    local mirror
+    mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -E '/debian/?$' | head -n 1)
+    echo "${mirror:-http://deb.debian.org/debian}"
+}
+
+debian_keyring() { # Ubuntu carries Debian's keys in a package of its own, signed by Ubuntu
+    local installed=/usr/share/keyrings/debian-archive-keyring.gpg
+    if [ ! -e "$installed" ]; then
+        installed="$work/keys/usr/share/keyrings/debian-archive-keyring.gpg"
+        if [ ! -e "$installed" ]; then
+            mkdir -p "$work/keys"
+            (cd "$work/keys" && apt-get -qq download debian-archive-keyring && dpkg-deb --extract ./*.deb .) || return
+        fi
+    fi
+    echo "$installed"
+}
+
+# Make a binary start with the loader and the libraries of the root folder, where that folder will stand in the end.
+relocate() { # ROOT FINAL_PLACE BINARY
+    local root=$1 final=$2 binary=$3 loader libraries library
+    loader=$(cd "$root" && ls usr/lib64/ld-linux-*.so.2 lib64/ld-linux-*.so.2 usr/lib/ld-linux-*.so.1 lib/ld-linux-*.so.1 2>/dev/null | head -n 1)
+    libraries=$(cd "$root" && dirname "$(find . -name 'libc.so.6' | head -n 1)")
+    [ -n "$loader" ] && [ -n "$libraries" ] || { echo "the packages hold no loader"; return 1; }
+    libraries=${libraries#./}
+    # The patcher comes from the same suite; the running system's own loader may be too old for it.
+    local patch=("$root/$loader" --library-path "$root/$libraries" "$root/usr/bin/patchelf")
+    "${patch[@]}" --set-interpreter "$final/$loader" --force-rpath --set-rpath "$final/$libraries" "$root/$binary" || return
+    # A library's own search path would hide the binary's.
+    for library in "$root/$libraries"/lib*.so*; do
+        if [ -f "$library" ] && [ ! -L "$library" ] && [ -n "$("${patch[@]}" --print-rpath "$library" 2>/dev/null)" ]; then
+            "${patch[@]}" --remove-rpath "$library" || return
+        fi
+    done
+}
+
+main
+exit 0
