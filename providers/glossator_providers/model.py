@@ -169,6 +169,7 @@ class Answer:
     model: str
     local: bool
     attempts: tuple[Attempt, ...]
+    finish_raw: str | None = None  # the provider's own word for why it stopped: `Finished.raw`
 
 
 @dataclass(frozen=True, slots=True)

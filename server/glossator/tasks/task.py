@@ -32,7 +32,8 @@ class Ask:
 
     `region` is the selection, or the cursor as an empty region. `diagnostics` are those the user pointed at, most
     important first; `known` are all that the editor knows of the document. `roots` are absolute paths of workspace
-    folders. `trusted` says whether the workspace's own tools may be run. `siblings` are the other open documents.
+    folders. `trusted` says whether the workspace's own tools may be run. `unproven` asks for a change even where its
+    checker finds it worse or only silenced; what breaks or destroys code is never offered.
     """
 
     task: TaskName
@@ -46,6 +47,7 @@ class Ask:
     provider: str | None = None
     model: str | None = None
     turns: tuple[Turn, ...] = ()
+    unproven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
