@@ -1,0 +1,557 @@
+"""What the user, the organisation, the project and the editor may say, put together so that the later can only be stricter.
+
+* organisation  /etc/glossator/policy.toml (or $GLOSSATOR_POLICY): [privacy] and [budget]; tightens everything
+* user          $GLOSSATOR_CONFIG or the platform's configuration folder, glossator/config.toml: everything
+* variables     LLM_PROVIDER LLM_MODEL LLM_API_KEY LLM_MAX_TOKENS LLM_TIMEOUT LLM_MAX_RETRIES: as the user
+* project       .glossator.toml in a folder of the workspace: [privacy] stricter, all else ignored and said so
+* editor        the editor's settings: an editor mixes the user's with the repository's, so they bring no address, key or command
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from glossator_providers.catalog import ROWS, Provider, Row, Timeouts, is_loopback
+from glossator_providers.config_file import did_you_mean, mistake, read_table, validate
+from glossator_providers.errors import ConfigError
+from glossator_providers.privacy.policy import Policy
+from glossator_providers.secrets import Secret, from_command, from_environment
+
+ORGANISATION_FILE = Path("/etc/glossator/policy.toml")
+PROJECT_FILE = ".glossator.toml"
+TOY = "toy"  # the model of an embedded provider that shows that any model runs
+
+# What people call the kinds in LLM_PROVIDER.
+_OTHER_NAMES = {"claude": "anthropic", "grok": "xai", "google": "gemini"}
+# From the loosest to the strictest.
+_ON_SECRET: tuple[Literal["local", "refuse"], ...] = ("local", "refuse")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[\w][\w. /:-]{0,63}$")]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Patterns = tuple[Annotated[str, StringConstraints(min_length=1)], ...]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TimeoutSettings(_Table):
+    """How long each part of an answer may take, in seconds."""
+
+    connect: Seconds = 5
+    first_token: Seconds = 30
+    idle: Seconds = 20
+    total: Seconds = 120
+
+
+class LimitSettings(_Table):
+    """How fast a provider may be asked."""
+
+    requests_per_minute: int | None = Field(default=None, gt=0)
+    tokens_per_minute: int | None = Field(default=None, gt=0)
+
+
+class ProviderSettings(_Table):
+    """One provider: a kind of the catalog with the user's choices; the key itself never stands here."""
+
+    kind: str
+    model: str | None = Field(default=None, min_length=1)
+    base_url: str | None = None
+    key_env: str | None = Field(default=None, min_length=1)
+    key_command: tuple[str, ...] | None = Field(default=None, min_length=1)
+    keychain: str | None = Field(default=None, min_length=1, description="the user name of an entry `glossator`")
+    max_tokens: int = Field(default=4096, gt=0)
+    timeout: TimeoutSettings = TimeoutSettings()
+    limits: LimitSettings | None = None
+
+    @field_validator("kind")
+    @classmethod
+    def _know_the_kind(cls, kind: str) -> str:
+        if kind not in ROWS:
+            raise mistake(
+                f"the kind {kind!r} is not known{did_you_mean(kind, ROWS)}; there are {', '.join(sorted(ROWS))}"
+            )
+        return kind
+
+    @field_validator("base_url")
+    @classmethod
+    def _need_an_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise mistake("this is not an address such as https://host/path or http://127.0.0.1:8080")
+        if parts.username or parts.password:
+            raise mistake("an address holds no user and no password: name the key with key_env")
+        if parts.query or parts.fragment:
+            raise mistake("an address ends with its path: remove what follows ? or #")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> ProviderSettings:
+        row = ROWS[self.kind]
+        ways = [way for way in ("key_env", "key_command", "keychain") if getattr(self, way) is not None]
+        if len(ways) > 1:
+            raise mistake(f"{' and '.join(ways)} exclude each other: keep one")
+        if self.base_url is None and row.base_url is None and self.kind != "embedded":
+            raise mistake(f"the kind {self.kind!r} needs a base_url")
+        if self.model is None and self.kind == "embedded":
+            raise mistake('name the model: model = "/path/to/model.gguf", or "toy" to see any model run')
+        if self.model is None and row.default_model is None and not _is_local(self):
+            raise mistake(f"the kind {self.kind!r} needs a model")
+        # A key belongs to the origin that it was configured with; a loopback address without a named key gets none.
+        elsewhere = (
+            self.base_url is not None and row.base_url is not None and _origin(self.base_url) != _origin(row.base_url)
+        )
+        if elsewhere and row.key_env and not ways and not _is_local(self):
+            raise mistake(
+                f"base_url is not the address that {row.key_env[0]} belongs to: name the key for it with key_env, "
+                f'even if it is the same: key_env = "{row.key_env[0]}"'
+            )
+        return self
+
+
+class RouterSettings(_Table):
+    """Who is asked first."""
+
+    strategy: Literal["local-first", "priority"] = "local-first"
+    order: tuple[str, ...] = ()
+    groups: dict[Name, tuple[str, ...]] = {}
+    max_retries: int = Field(default=2, ge=0, le=20, description="how often one provider is asked again")
+
+
+class PrivacySettings(_Table):
+    """What may leave the machine."""
+
+    private: Patterns = ()
+    never: Patterns = ()
+    trusted_hosts: Patterns = ()
+    on_secret: Literal["local", "refuse"] = "local"  # noqa: S105  what to do with a secret, not one
+
+
+class Limit(_Table):
+    """Money in US dollars: a warning at `soft`, no more at `hard`."""
+
+    hard: float | None = Field(default=None, ge=0)
+    soft: float | None = Field(default=None, ge=0)
+
+
+class BudgetSettings(_Table):
+    """How much may be spent."""
+
+    daily: Limit | None = None
+    monthly: Limit | None = None
+
+
+class Config(_Table):
+    """The whole configuration, as a user may write it."""
+
+    providers: dict[Name, ProviderSettings] = {}
+    router: RouterSettings = RouterSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    budget: BudgetSettings = BudgetSettings()
+
+    @model_validator(mode="after")
+    def _name_known_providers(self) -> Config:
+        # A name that is no provider of this file may be one that is found by itself: those are called by their kind.
+        known = {*self.providers, *ROWS, *self.router.groups}
+        named = [*self.router.order, *(name for group in self.router.groups.values() for name in group)]
+        for name in named:
+            if name not in known:
+                raise mistake(
+                    f"[router] names the provider {name!r}, which is not configured{did_you_mean(name, known)}"
+                )
+        return self
+
+
+class _OrganisationFile(_Table):
+    privacy: PrivacySettings = PrivacySettings()
+    budget: BudgetSettings = BudgetSettings()
+
+
+class _ProjectPrivacy(_Table):
+    private: Patterns = ()
+    never: Patterns = ()
+    on_secret: Literal["local", "refuse"] = "local"  # noqa: S105  what to do with a secret, not one
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where settings are read from; a file that does not exist says nothing."""
+
+    environment: Mapping[str, str]
+    user: Path
+    organisation: Path = ORGANISATION_FILE
+    roots: tuple[Path, ...] = ()
+    editor: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in a source that was not obeyed, and why; the work goes on."""
+
+    source: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The merged configuration; `origins` names the source of every value that is not a default, by its dotted key."""
+
+    config: Config
+    origins: Mapping[str, str]
+    problems: tuple[Problem, ...] = ()
+
+
+def standard_sources(
+    *, roots: Iterable[str | Path] = (), environment: Mapping[str, str], editor: Mapping[str, Any] | None = None
+) -> Sources:
+    """Return the places where settings are read from on this machine."""
+    user = environment.get("GLOSSATOR_CONFIG")
+    organisation = environment.get("GLOSSATOR_POLICY")
+    return Sources(
+        environment=environment,
+        user=Path(user).expanduser() if user else platformdirs.user_config_path("glossator") / "config.toml",
+        organisation=Path(organisation).expanduser() if organisation else ORGANISATION_FILE,
+        roots=tuple(Path(root) for root in roots),
+        editor=editor,
+    )
+
+
+def load(sources: Sources) -> Loaded:
+    """Read and merge all sources; raise `ConfigError` for a broken file of the user or of the organisation."""
+    merge = _Merge()
+    merge.take_user_file(sources.user)
+    merge.take_variables(sources.environment)
+    merge.take_editor(sources.editor or {})
+    for root in sources.roots:
+        merge.take_project_file(root / PROJECT_FILE)
+    merge.take_organisation_file(sources.organisation)
+    merge.tell_what_is_not_done_yet()
+    return Loaded(merge.config, merge.origins, tuple(merge.problems))
+
+
+def providers(config: Config, environment: Mapping[str, str]) -> tuple[Provider, ...]:
+    """Return the configured providers, or without any those whose usual key variable is set; runs no key command."""
+    if config.providers:
+        return tuple(_configured(name, settings, environment) for name, settings in config.providers.items())
+    return tuple(
+        Provider(row.kind, row, row.default_model, row.base_url, key=key, found=True)
+        for row in ROWS.values()
+        if not row.local and row.base_url is not None and row.default_model is not None
+        if (key := _key_in(row.key_env, environment)) is not None
+    )
+
+
+def policy(config: Config) -> Policy:
+    """Return what privacy needs to know of the configuration."""
+    privacy = config.privacy
+    return Policy(
+        private=privacy.private,
+        never=privacy.never,
+        trusted_hosts=privacy.trusted_hosts,
+        on_secret=privacy.on_secret,
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of the user's file."""
+    schema = Config.model_json_schema()
+    schema["$defs"]["ProviderSettings"]["properties"]["kind"]["enum"] = sorted(ROWS)
+    return schema | {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Glossator's configuration"}
+
+
+class _Merge:
+    """The configuration so far, and where each of its values comes from."""
+
+    def __init__(self) -> None:
+        self.config = Config()
+        self.origins: dict[str, str] = {}
+        self.problems: list[Problem] = []
+
+    def take_user_file(self, path: Path) -> None:
+        """Take everything that the user wrote."""
+        read = read_table(path)
+        if read is not None:
+            table, text = read
+            self._take(table, source=str(path), text=text)
+
+    def take_variables(self, environment: Mapping[str, str]) -> None:
+        """Take the customary variables: `LLM_PROVIDER` names a configured provider or a kind, and puts it first."""
+        variables = {name: environment[name].strip() for name in _VARIABLES if environment.get(name, "").strip()}
+        retries = variables.pop("LLM_MAX_RETRIES", None)
+        if retries is not None:
+            self._take({"router": {"max_retries": retries}}, source="LLM_MAX_RETRIES")
+        if "LLM_PROVIDER" not in variables:
+            for variable in variables:
+                self.problems.append(Problem(variable, "it does nothing without LLM_PROVIDER, which is not set"))
+            return
+        name, choices = self._named_provider(variables["LLM_PROVIDER"])
+        if "LLM_API_KEY" in variables and "kind" in choices:
+            choices["key_env"] = "LLM_API_KEY"
+        elif "LLM_API_KEY" in variables:
+            self.problems.append(Problem("LLM_API_KEY", f"the provider {name!r} is configured with its own key"))
+        for variable, field in (("LLM_MODEL", "model"), ("LLM_MAX_TOKENS", "max_tokens")):
+            if variable in variables:
+                choices[field] = variables[variable]
+        if "LLM_TIMEOUT" in variables:
+            choices["timeout"] = {"total": variables["LLM_TIMEOUT"]}
+        order = [name, *(other for other in self.config.router.order if other != name)]
+        self._take({"providers": {name: choices}, "router": {"order": order}}, source="the LLM_… variables")
+
+    def _named_provider(self, name: str) -> tuple[str, dict[str, Any]]:
+        if name in self.config.providers:
+            return name, {}
+        kind = _OTHER_NAMES.get(name.lower(), name.lower())
+        if kind not in ROWS:
+            hint = did_you_mean(name, [*self.config.providers, *ROWS])
+            raise ConfigError(f"LLM_PROVIDER: {name!r} is neither a configured provider nor a kind{hint}")
+        return kind, {} if kind in self.config.providers else {"kind": kind}
+
+    def take_editor(self, settings: Mapping[str, Any]) -> None:
+        """Take the editor's settings, without what a repository could have slipped into them."""
+        source = "the editor's settings"
+        chosen: dict[str, Any] = {}
+        for section, content in settings.items():
+            if section not in Config.model_fields:
+                self._ignore(source, section, f"it is not known{did_you_mean(section, Config.model_fields)}")
+            elif section == "privacy":
+                allowed = _table(content, f"{source}: {section}")
+                if allowed.pop("trusted_hosts", None) is not None:
+                    self._ignore(
+                        source, "privacy.trusted_hosts", "hosts are trusted in your own configuration file only"
+                    )
+                self._tighten(validate(_ProjectPrivacy, allowed, source=f"{source}: privacy"), source)
+            elif section == "budget":
+                self._cap(
+                    validate(BudgetSettings, _table(content, f"{source}: {section}"), source=f"{source}: budget"),
+                    source,
+                )
+            elif section == "router":
+                chosen["router"] = _table(content, f"{source}: {section}")
+            else:
+                chosen["providers"] = self._editor_providers(_table(content, f"{source}: {section}"), source)
+        if chosen:
+            self._take(chosen, source=source)
+
+    def _editor_providers(self, content: Mapping[str, Any], source: str) -> dict[str, Any]:
+        chosen: dict[str, Any] = {}
+        for name, settings in content.items():
+            if name not in self.config.providers or not isinstance(settings, Mapping):
+                reason = "providers are added in your own configuration file: an editor cannot tell your settings from a repository's"
+                self._ignore(source, f"providers.{name}", reason)
+                continue
+            chosen[name] = {key: value for key, value in settings.items() if key in _EDITOR_MAY_SET}
+            for key in settings.keys() - _EDITOR_MAY_SET:
+                self._ignore(source, f"providers.{name}.{key}", "this is set in your own configuration file only")
+        return chosen
+
+    def take_project_file(self, path: Path) -> None:
+        """Take what a repository forbids; a file that cannot be understood forbids everything."""
+        source = str(path)
+        try:
+            read = read_table(path)
+            if read is None:
+                return
+            table, text = read
+            privacy = _table(table.pop("privacy", {}), f"{path}: privacy")
+            for key in [key for key in privacy if key not in _ProjectPrivacy.model_fields]:
+                del privacy[key]
+                self._ignore(source, f"privacy.{key}", "a project can only forbid: private, never, on_secret")
+            for key in table:
+                self._ignore(source, key, "a project can only forbid, under [privacy]")
+            self._tighten(validate(_ProjectPrivacy, privacy, source=source, text=text), source)
+        except ConfigError as error:
+            self._tighten(_ProjectPrivacy(private=("**",)), source)
+            self.problems.append(
+                Problem(
+                    source, f"everything in this workspace stays on this machine until the file is repaired: {error}"
+                )
+            )
+
+    def take_organisation_file(self, path: Path) -> None:
+        """Take what the organisation forbids; hosts that it lists are the only ones that may be trusted."""
+        read = read_table(path)
+        if read is None:
+            return
+        table, text = read
+        file = validate(_OrganisationFile, table, source=str(path), text=text)
+        self._tighten(_ProjectPrivacy(**file.privacy.model_dump(exclude={"trusted_hosts"})), str(path))
+        self._cap(file.budget, str(path))
+        if "trusted_hosts" in file.privacy.model_fields_set:
+            for host in set(self.config.privacy.trusted_hosts) - set(file.privacy.trusted_hosts):
+                self.problems.append(Problem(str(path), f"the organisation does not let {host} be trusted"))
+            self._set_privacy({"trusted_hosts": file.privacy.trusted_hosts}, str(path))
+
+    def tell_what_is_not_done_yet(self) -> None:
+        """Tell the user of settings that are understood but that nothing obeys yet."""
+        if self.config.budget != BudgetSettings():
+            self.problems.append(
+                Problem(self.origins.get("budget", "budget"), "budgets are not enforced by this version")
+            )
+        for name, settings in self.config.providers.items():
+            if settings.limits is not None:
+                self.problems.append(Problem(f"providers.{name}.limits", "limits are not enforced by this version"))
+
+    def _take(self, table: Mapping[str, Any], *, source: str, text: str = "") -> None:
+        """Lay a table over what is there."""
+        merged = _laid_over(self.config.model_dump(mode="json", exclude_unset=True), table)
+        self.config = validate(Config, merged, source=source, text=text)
+        for key in _leaves(table):
+            self.origins[key] = source
+
+    def _tighten(self, more: _ProjectPrivacy, source: str) -> None:
+        now = self.config.privacy
+        changes: dict[str, Any] = {}
+        for field, old, new in (("private", now.private, more.private), ("never", now.never, more.never)):
+            if set(new) - set(old):
+                changes[field] = tuple(dict.fromkeys(old + new))
+        if _ON_SECRET.index(more.on_secret) > _ON_SECRET.index(now.on_secret):
+            changes["on_secret"] = more.on_secret
+        self._set_privacy(changes, source)
+
+    def _set_privacy(self, changes: Mapping[str, Any], source: str) -> None:
+        privacy = self.config.privacy.model_copy(update=dict(changes))
+        self.config = self.config.model_copy(update={"privacy": privacy})
+        for field in changes:
+            self._add_origin(f"privacy.{field}", source)
+
+    def _cap(self, budget: BudgetSettings, source: str) -> None:
+        now = self.config.budget
+        capped = BudgetSettings(daily=_lower(now.daily, budget.daily), monthly=_lower(now.monthly, budget.monthly))
+        if capped != now:
+            self.config = self.config.model_copy(update={"budget": capped})
+            self._add_origin("budget", source)
+
+    def _add_origin(self, key: str, source: str) -> None:
+        before = self.origins.get(key)
+        self.origins[key] = f"{before}, {source}" if before else source
+
+    def _ignore(self, source: str, key: str, reason: str) -> None:
+        self.problems.append(Problem(source, f"{key} is ignored: {reason}"))
+
+
+_VARIABLES = ("LLM_PROVIDER", "LLM_API_KEY", "LLM_MODEL", "LLM_MAX_TOKENS", "LLM_MAX_RETRIES", "LLM_TIMEOUT")
+_EDITOR_MAY_SET = frozenset({"model", "max_tokens", "timeout", "limits"})
+
+
+def _configured(name: str, settings: ProviderSettings, environment: Mapping[str, str]) -> Provider:
+    row = ROWS[settings.kind]
+    model = settings.model or row.default_model or ""
+    if settings.kind == "embedded" and model != TOY:
+        model = str(Path(model).expanduser())
+    timeout = settings.timeout
+    return Provider(
+        name=name,
+        row=row,
+        model=model,
+        base_url=_address(settings, row),
+        key=_key(settings, row, environment),
+        max_tokens=settings.max_tokens,
+        timeouts=Timeouts(timeout.connect, timeout.first_token, timeout.idle, timeout.total),
+        toy=settings.kind == "embedded" and model == TOY,
+    )
+
+
+def _address(settings: ProviderSettings, row: Row) -> str:
+    if settings.base_url is None:
+        return row.base_url or ""
+    if row.local and row.base_url is not None and not urlsplit(settings.base_url).path:
+        # `http://127.0.0.1:8081` for a llama.cpp means its API, which lies below /v1.
+        return settings.base_url + urlsplit(row.base_url).path
+    return settings.base_url
+
+
+def _key(settings: ProviderSettings, row: Row, environment: Mapping[str, str]) -> Secret | None:
+    if settings.key_env is not None:
+        return _key_in((settings.key_env,), environment)
+    if settings.key_command is not None:
+        return from_command(settings.key_command)
+    if settings.keychain is not None:
+        entry = settings.keychain
+        return Secret.later(lambda: _key_in_keychain(entry), source=f"the keychain entry {entry}")
+    if settings.base_url is None or row.base_url is None or _origin(settings.base_url) == _origin(row.base_url):
+        return _key_in(row.key_env, environment)
+    return None
+
+
+def _key_in(names: tuple[str, ...], environment: Mapping[str, str]) -> Secret | None:
+    try:
+        return from_environment(names, environment)
+    except ConfigError:
+        # A value that can be no key fails the calls that need it, with the reason, and nobody else's.
+        name = next(name for name in names if environment.get(name, "").strip())
+        return Secret.later(lambda: environment[name], source=name)
+
+
+def _key_in_keychain(entry: str) -> str:
+    try:
+        keyring = importlib.import_module("keyring")  # an extra, and slow to import
+        errors = importlib.import_module("keyring.errors")
+    except ImportError:
+        raise ConfigError("the keychain needs the extra: install glossator[keyring]") from None
+    try:
+        password = keyring.get_password("glossator", entry)
+    except errors.KeyringError:
+        raise ConfigError(f"the keychain did not give the entry {entry!r}; unlock it and try again") from None
+    if password is None:
+        raise ConfigError(f"the keychain has no entry {entry!r}; add it with: keyring set glossator {entry}")
+    return str(password)
+
+
+def _is_local(settings: ProviderSettings) -> bool:
+    if settings.base_url is None:
+        return ROWS[settings.kind].local
+    return is_loopback(urlsplit(settings.base_url).hostname or "")
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}[parts.scheme]
+
+
+def _lower(now: Limit | None, other: Limit | None) -> Limit | None:
+    if now is None or other is None:
+        return now or other
+    return Limit(hard=_least(now.hard, other.hard), soft=_least(now.soft, other.soft))
+
+
+def _least(*amounts: float | None) -> float | None:
+    return min((amount for amount in amounts if amount is not None), default=None)
+
+
+def _table(content: Any, where: str) -> dict[str, Any]:
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{where}: this is not a table")
+    return dict(content)
+
+
+def _laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _laid_over(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
