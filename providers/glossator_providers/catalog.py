@@ -1,0 +1,230 @@
+"""The providers as rows: where each one is, what it speaks, how it is signed, and where it differs from its dialect.
+
+A new provider is a row; a quirk is a field, with the page that justifies it beside the value.
+Model names are the vendors' of November 2026: they are defaults for somebody who named none, and nothing depends on them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+from urllib.parse import urlsplit
+
+from glossator_providers.secrets import Secret
+
+Auth = Literal["bearer", "x-api-key", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known of one kind of provider; `base_url` is None where only the user can know it."""
+
+    kind: str
+    title: str  # how its makers write it
+    dialect: str
+    base_url: str | None
+    auth: Auth  # "none": it asks for no key; one that the user configured is sent as a bearer token
+    key_env: tuple[str, ...] = ()  # the variables that usually hold its key, the vendor's own name first
+    local: bool = False  # it is meant to run on this machine
+    default_model: str | None = None
+    # Quirks of the openai_chat dialect; the others need none so far.
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    include_usage: bool = False  # a stream tells the usage only if asked by `stream_options`
+    include_obfuscation: bool | None = None  # None: the option is not known there, so it is not sent
+    done_marker: bool = True  # a stream that ends without `[DONE]` was cut off
+
+    @property
+    def key_required(self) -> bool:
+        """Whether it answers nobody without a key."""
+        return self.auth != "none" and bool(self.key_env)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait, in seconds: for the connection, the first token, between tokens, and in all."""
+
+    connect: float = 5
+    first_token: float = 30
+    idle: float = 20
+    total: float = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One configured provider: a row with the user's choices."""
+
+    name: str
+    row: Row
+    model: str
+    base_url: str
+    key: Secret | None = None
+    max_tokens: int = 4096
+    timeouts: Timeouts = Timeouts()
+    socket: str | None = None  # the path of a Unix socket
+    found: bool = False  # found by itself (a key variable, a running server), not configured by the user
+    toy: bool = False
+
+    @property
+    def local(self) -> bool:
+        """Whether it claims to be on this machine; only the open connection proves it."""
+        return self.row.local or self.socket is not None or is_loopback(host_of(self.base_url))
+
+
+def host_of(url: str) -> str:
+    """Return the host that a URL names, in lower case; empty where it names none or is malformed."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or address, as written, means this machine; resolves nothing."""
+    host = host.strip("[]").rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True  # RFC 6761: these never name another machine
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+_ROWS = (
+    Row(
+        kind="anthropic",
+        title="Anthropic",
+        dialect="anthropic",
+        base_url="https://api.anthropic.com",  # https://platform.claude.com/docs/en/api/overview
+        auth="x-api-key",  # see dialects/anthropic.py for why not the bearer form of the newer API version
+        key_env=("ANTHROPIC_API_KEY", "CLAUDE_API_KEY"),
+        default_model="claude-sonnet-5-5",
+    ),
+    Row(
+        kind="openai",
+        title="OpenAI",
+        dialect="openai_chat",
+        base_url="https://api.openai.com/v1",  # https://platform.openai.com/docs/api-reference/chat
+        auth="bearer",
+        key_env=("OPENAI_API_KEY",),
+        default_model="gpt-6-sol",
+        # Reasoning models answer `max_tokens` with 400 unsupported_parameter:
+        # https://platform.openai.com/docs/api-reference/chat/create#chat-create-max_completion_tokens
+        max_tokens_field="max_completion_tokens",
+        include_usage=True,  # https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options
+        include_obfuscation=False,  # same page: padding against timing attacks, half of the bytes of a stream
+    ),
+    Row(
+        kind="xai",
+        title="xAI Grok",
+        dialect="openai_chat",
+        base_url="https://api.x.ai/v1",  # https://docs.x.ai/docs/api-reference
+        auth="bearer",
+        key_env=("XAI_API_KEY", "GROK_API_KEY"),
+        default_model="grok-4.6",
+        include_usage=True,  # sent unasked too, as recorded; asking is what their own examples do
+    ),
+    Row(
+        kind="deepseek",
+        title="DeepSeek",
+        dialect="openai_chat",
+        base_url="https://api.deepseek.com",  # https://api-docs.deepseek.com
+        auth="bearer",
+        key_env=("DEEPSEEK_API_KEY",),
+        default_model="deepseek-v4-pro",
+        include_usage=True,  # https://api-docs.deepseek.com/api/create-chat-completion
+    ),
+    Row(
+        kind="mistral",
+        title="Mistral",
+        dialect="openai_chat",
+        base_url="https://api.mistral.ai/v1",  # https://docs.mistral.ai/api
+        auth="bearer",
+        key_env=("MISTRAL_API_KEY",),
+        default_model="mistral-medium-latest",
+        # Usage comes unasked, and an unknown field (`stream_options`, `max_completion_tokens`) is 422 extra_forbidden.
+    ),
+    Row(
+        kind="groq",
+        title="Groq",
+        dialect="openai_chat",
+        base_url="https://api.groq.com/openai/v1",  # https://console.groq.com/docs/api-reference
+        auth="bearer",
+        key_env=("GROQ_API_KEY",),
+        default_model="openai/gpt-oss-120b",
+        max_tokens_field="max_completion_tokens",  # same page: `max_tokens` is deprecated in favour of it
+        # Usage comes unasked, in `x_groq` of the last chunk.
+    ),
+    Row(
+        kind="openrouter",
+        title="OpenRouter",
+        dialect="openai_chat",
+        base_url="https://openrouter.ai/api/v1",  # https://openrouter.ai/docs/api-reference/overview
+        auth="bearer",
+        key_env=("OPENROUTER_API_KEY",),
+        default_model="openrouter/auto",  # https://openrouter.ai/docs/features/model-routing
+        include_usage=True,  # https://openrouter.ai/docs/use-cases/usage-accounting
+    ),
+    Row(
+        kind="ollama",
+        title="Ollama",
+        dialect="ollama",
+        base_url="http://127.0.0.1:11434",  # https://docs.ollama.com/api
+        auth="none",  # OLLAMA_API_KEY belongs to ollama.com, so it is not picked up for a server on this machine
+        local=True,
+    ),
+    Row(
+        kind="lmstudio",
+        title="LM Studio",
+        dialect="openai_chat",
+        base_url="http://127.0.0.1:1234/v1",  # https://lmstudio.ai/docs/developer/openai-compat
+        auth="none",
+        key_env=("LM_API_TOKEN",),  # https://lmstudio.ai/docs/developer/core/authentication
+        local=True,
+        include_usage=True,
+    ),
+    Row(
+        kind="llamacpp",
+        title="llama.cpp",
+        dialect="openai_chat",
+        base_url="http://127.0.0.1:8080/v1",  # https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
+        auth="none",
+        key_env=("LLAMA_API_KEY",),
+        local=True,
+        include_usage=True,  # recorded: without it a stream tells `timings` only
+    ),
+    Row(
+        kind="vllm",
+        title="vLLM",
+        dialect="openai_chat",
+        base_url="http://127.0.0.1:8000/v1",  # https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
+        auth="none",
+        key_env=("VLLM_API_KEY",),
+        local=True,
+        include_usage=True,
+    ),
+    Row(
+        kind="openai-compatible",
+        title="OpenAI-compatible server",
+        dialect="openai_chat",
+        base_url=None,
+        auth="bearer",
+        include_usage=True,
+        done_marker=False,  # every server that we know sends it; of one that we do not know the model's own word must do
+    ),
+    Row(
+        kind="embedded",
+        title="Embedded model",
+        dialect="openai_chat",
+        base_url=None,  # a child process on a private socket, started when it is needed
+        auth="bearer",
+        local=True,
+        include_usage=True,
+    ),
+)
+
+ROWS: Mapping[str, Row] = MappingProxyType({row.kind: row for row in _ROWS})

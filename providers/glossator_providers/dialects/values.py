@@ -1,0 +1,55 @@
+"""Take unparsed wire data apart without trusting it: a value of the wrong type is as if it were absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from glossator_providers.errors import Kind, ProviderError
+
+
+def parse(data: str | bytes, *, partial: bool = False) -> Any:
+    """Read a JSON text; raises ProviderError(BROKEN_STREAM) that says what stood there instead, without quoting it."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):  # bad JSON, bad UTF-8, a number of a million digits; nested too deeply
+        raise ProviderError(
+            Kind.BROKEN_STREAM,
+            f"the answer is {_look(data)} where JSON was expected; check the address, or ask again",
+            partial=partial,
+        ) from None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return a JSON object, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: object) -> list[Any]:
+    """Return a JSON array, or an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def text(value: object) -> str:
+    """Return a JSON string, or an empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def count(value: object) -> int | None:
+    """Return a number of tokens, or None where it is no such number."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 53:
+        return None
+    return value
+
+
+def _look(data: str | bytes) -> str:
+    start = data[:200].decode("utf-8", "replace") if isinstance(data, bytes) else data[:200]
+    start = start.lstrip("\ufeff \t\r\n")
+    if not start:
+        return "empty"
+    if start.startswith("<"):
+        return "a web page"
+    if start.startswith(("{", "[")):
+        return "cut short or malformed"
+    return "something else"
