@@ -1,0 +1,34 @@
+"""The doorkeeper: how far a text may travel, always with the reasons; only here is a request cleared for sending."""
+
+from __future__ import annotations
+
+from glossator_providers.privacy.decide import (
+    Cleared,
+    clear,
+    clear_probe,
+    inspect,
+    is_near,
+    is_trusted,
+    judge,
+    judge_text,
+)
+from glossator_providers.privacy.files import Files, Found, LocalFiles
+from glossator_providers.privacy.policy import Policy
+from glossator_providers.privacy.reasons import Decision, Reason
+
+__all__ = [
+    "Cleared",
+    "Decision",
+    "Files",
+    "Found",
+    "LocalFiles",
+    "Policy",
+    "Reason",
+    "clear",
+    "clear_probe",
+    "inspect",
+    "is_near",
+    "is_trusted",
+    "judge",
+    "judge_text",
+]

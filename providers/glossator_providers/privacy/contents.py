@@ -1,0 +1,302 @@
+"""Secrets that stand in a text itself: a table of rules in RE2, which needs linear time whatever the text is.
+
+Every format is written from what the vendor publishes; a rule's comment names the page where it is not obvious.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import re2
+
+LARGEST = 2_000_000  # characters; a longer text is closed unread, so that no menu waits
+_MOST = 20  # findings; one is enough to close a text, the rest are for the reader
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A place in a text that looks like a secret: offsets in code points, the end exclusive."""
+
+    rule: str
+    what: str
+    start: int
+    end: int
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One format of a secret. `pattern` is RE2 over bytes; its group, where it has one, is the secret itself.
+
+    `entropy` is in bits per byte, what the secret must at least have. Rules that are not `specific` know no vendor's form:
+    they are judged by the look of the value, and are wrong more often.
+    """
+
+    name: str
+    what: str
+    pattern: str
+    entropy: float = 0.0
+    specific: bool = True
+
+
+_B64 = r"[A-Za-z0-9+/_-]"
+
+RULES: tuple[Rule, ...] = (
+    # model vendors
+    Rule("anthropic-key", "an Anthropic key", r"\bsk-ant-[a-z0-9]{2,12}-[\w-]{20,}", 3.0),
+    Rule("openai-key", "an OpenAI key", r"\bsk-(?:proj|svcacct|admin|None)-[\w-]{20,}", 3.0),
+    Rule("openai-user-key", "an OpenAI key", r"\bsk-[A-Za-z0-9]{20,}T3BlbkFJ[A-Za-z0-9]{20,}"),
+    Rule("sk-key", "a key of a model vendor", r"\bsk-(?:or-v1-)?[A-Za-z0-9]{32,}\b", 3.0),
+    Rule("google-key", "a Google key", r"\bAIza[\w-]{35}"),
+    Rule("xai-key", "an xAI key", r"\bxai-[A-Za-z0-9]{40,}"),
+    Rule("groq-key", "a Groq key", r"\bgsk_[A-Za-z0-9]{40,}"),
+    Rule("huggingface-token", "a Hugging Face token", r"\b(?:hf_|api_org_)[A-Za-z]{34,}"),
+    Rule("replicate-token", "a Replicate token", r"\br8_[A-Za-z0-9]{37}"),
+    Rule("perplexity-key", "a Perplexity key", r"\bpplx-[A-Za-z0-9]{40,}"),
+    # clouds
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+    Rule("aws-access-key", "an AWS access key", r"\b(?:AKIA|ASIA|ABIA|ACCA|A3T[A-Z0-9])[A-Z2-7]{16}\b", 2.8),
+    Rule("aws-bedrock-key", "an Amazon Bedrock key", r"\bABSK[A-Za-z0-9+/]{100,}={0,2}"),
+    Rule("google-oauth-secret", "a Google client secret", r"\bGOCSPX-[\w-]{28}"),
+    Rule("google-oauth-token", "a Google access token", r"\bya29\.[\w-]{40,}"),
+    Rule("azure-storage-key", "an Azure storage key", r"(?i)AccountKey=[A-Za-z0-9+/]{86}=="),
+    Rule("azure-sas", "an Azure shared access signature", r"[?&]sig=[A-Za-z0-9%+/]{40,}(?:%3D|=)"),
+    Rule("azure-client-secret", "an Azure client secret", r"\b[A-Za-z0-9_~.]{3}\dQ~[A-Za-z0-9_~.-]{31,34}"),
+    Rule("digitalocean-token", "a DigitalOcean token", r"\bdo[opr]_v1_[a-f0-9]{64}"),
+    Rule("alibaba-key", "an Alibaba key", r"\bLTAI[A-Za-z0-9]{17,21}\b", 3.0),
+    Rule("tencent-key", "a Tencent key", r"\bAKID[A-Za-z0-9]{32}\b"),
+    Rule("heroku-key", "a Heroku key", r"\bHRKU-[\w-]{36,60}"),
+    Rule("flyio-token", "a Fly.io token", r"\bfo1_[\w-]{43}|\bfm[12][ar]?_[A-Za-z0-9+/]{100,}"),
+    Rule("cloudflare-ca-key", "a Cloudflare origin key", r"\bv1\.0-[a-f0-9]{24}-[a-f0-9]{146}"),
+    Rule("databricks-token", "a Databricks token", r"\bdapi[a-f0-9]{32}(?:-\d)?\b"),
+    Rule("vault-token", "a Vault token", r"\bhv[sb]\.[\w-]{24,}|\bs\.[A-Za-z0-9]{24}\b", 3.5),
+    Rule("terraform-token", "a Terraform token", r"\b[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}"),
+    Rule("pulumi-token", "a Pulumi token", r"\bpul-[a-f0-9]{40}"),
+    Rule("doppler-token", "a Doppler token", r"\bdp\.(?:pt|st|ct|sa|scim|audit)\.[\w.-]{40,}"),
+    Rule("infracost-key", "an Infracost key", r"\bico-[A-Za-z0-9]{32}"),
+    # code and packages
+    # https://github.blog/engineering/behind-githubs-new-authentication-token-formats/
+    Rule("github-token", "a GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{36,}", 2.8),
+    Rule("github-fine-grained-token", "a GitHub token", r"\bgithub_pat_\w{40,}", 2.8),
+    # https://docs.gitlab.com/security/tokens/#token-prefixes
+    Rule("gitlab-token", "a GitLab token", r"\bgl(?:pat|oas|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|ffct|wt)-[\w-]{20,}"),
+    Rule("gitlab-runner-token", "a GitLab runner token", r"\bGR1348941[\w-]{20,}"),
+    Rule("bitbucket-password", "a Bitbucket app password", r"\bATBB[A-Za-z0-9]{32}"),
+    Rule("atlassian-token", "an Atlassian token", r"\bATATT3[\w=-]{100,}|\bATCTT3[\w=-]{100,}"),
+    Rule("npm-token", "an npm token", r"\bnpm_[A-Za-z0-9]{36}|:_(?:authToken|password|auth)\s*=\s*([\w+/.-]{16,}=*)"),
+    Rule("pypi-token", "a PyPI token", r"\bpypi-(?:AgEIcHlwaS5vcmc|AgENdGVzdC5weXBpLm9yZw)[\w-]{50,}"),
+    Rule("rubygems-key", "a RubyGems key", r"\brubygems_[a-f0-9]{48}"),
+    Rule("nuget-key", "a NuGet key", r"\boy2[a-z0-9]{43}\b"),
+    Rule("crates-token", "a crates.io token", r"\bcio[A-Za-z0-9]{32}\b"),
+    Rule("clojars-token", "a Clojars token", r"\bCLOJARS_[a-z0-9]{60}"),
+    Rule("docker-token", "a Docker token", r"\bdckr_(?:pat|oat)_[\w-]{27,}"),
+    Rule("artifactory-key", "an Artifactory key", r"\bAKCp[A-Za-z0-9]{60,}|\bcmVmd[A-Za-z0-9]{59}\b"),
+    Rule("sonar-token", "a Sonar token", r"\bsq[upa]_[a-f0-9]{40}"),
+    Rule("linear-key", "a Linear key", r"\blin_(?:api|oauth)_[A-Za-z0-9]{40,}"),
+    Rule("postman-key", "a Postman key", r"\bPMAK-[a-f0-9]{24}-[a-f0-9]{34}"),
+    Rule("figma-token", "a Figma token", r"\bfig[dou]r?_[\w-]{40,}"),
+    Rule("notion-token", "a Notion token", r"\bntn_[A-Za-z0-9]{40,}"),
+    Rule("age-key", "an age key", r"\bAGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}"),
+    Rule("1password-key", "a 1Password key", r"\bA3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3}|\bops_eyJ[\w+/=-]{200,}"),
+    # chat, mail, money
+    # https://api.slack.com/concepts/token-types
+    Rule("slack-token", "a Slack token", r"(?i)\bxox[abeoprs](?:\.xox[abeoprs])?-(?:\d-)?[\w-]{10,}", 2.0),
+    Rule("slack-app-token", "a Slack token", r"(?i)\bxapp-\d-[A-Z0-9]+-\d+-[a-z0-9]{20,}"),
+    Rule("slack-webhook", "a Slack webhook", r"hooks\.slack\.com/(?:services|workflows|triggers)/[\w/+-]{30,}"),
+    Rule("discord-webhook", "a Discord webhook", r"discord(?:app)?\.com/api/webhooks/\d+/[\w-]{40,}"),
+    Rule("discord-token", "a Discord bot token", r"\b[MNO][A-Za-z\d_-]{23,25}\.[\w-]{6}\.[\w-]{27,38}"),
+    Rule("teams-webhook", "a Teams webhook", r"webhook\.office\.com/webhookb2/[a-f0-9-]{36}@[a-f0-9-]{36}/\w+/[a-f0-9]{32}"),
+    Rule("telegram-token", "a Telegram bot token", r"\b\d{8,10}:AA[\w-]{32,33}"),
+    Rule("twilio-key", "a Twilio key", r"\bSK[a-f0-9]{32}\b"),
+    Rule("sendgrid-key", "a SendGrid key", r"\bSG\.[\w-]{20,24}\.[\w-]{39,50}"),
+    Rule("mailgun-key", "a Mailgun key", r"\b(?:key|pubkey)-[a-f0-9]{32}\b"),
+    Rule("mailchimp-key", "a Mailchimp key", r"\b[a-f0-9]{32}-us\d{1,2}\b"),
+    Rule("brevo-key", "a Brevo key", r"\bxkeysib-[a-f0-9]{64}-[A-Za-z0-9]{16}"),
+    # https://docs.stripe.com/keys
+    Rule("stripe-key", "a Stripe key", r"\b(?:sk|rk)_(?:test|live|prod)_[A-Za-z0-9]{10,}|\bwhsec_[A-Za-z0-9+/=]{24,}", 2.8),
+    Rule("square-token", "a Square token", r"\bsq0(?:atp|csp|idp)-[\w-]{22,43}|\bEAAA[\w-]{60}"),
+    Rule("shopify-token", "a Shopify token", r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
+    Rule("facebook-token", "a Facebook token", r"\bEAA[A-Za-z]{2}[A-Za-z0-9]{50,}"),
+    Rule("paypal-braintree-token", "a Braintree token", r"\baccess_token\$(?:production|sandbox)\$[a-z0-9]{16}\$[a-f0-9]{32}"),
+    Rule("plaid-token", "a Plaid token", r"\baccess-(?:sandbox|development|production)-[a-f0-9]{8}-[a-f0-9-]{27}"),
+    # monitoring
+    Rule("grafana-token", "a Grafana token", r"\bgl(?:c|sa)_[A-Za-z0-9+/_]{30,}|\beyJrIjoi[A-Za-z0-9]{60,}"),
+    Rule("newrelic-key", "a New Relic key", r"\bNR(?:AK|II|RA|AA|JS|IQ)-[A-Za-z0-9_-]{20,40}"),
+    Rule("sentry-token", "a Sentry token", r"\bsntry[su]_[A-Za-z0-9+/=_]{40,}"),
+    Rule("dynatrace-token", "a Dynatrace token", r"\bdt0[a-z]\d{2}\.[A-Z0-9]{24}\.[A-Z0-9]{64}"),
+    Rule("launchdarkly-key", "a LaunchDarkly key", r"\b(?:sdk|mob|api)-[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[a-f0-9]{4}-[a-f0-9]{12}"),
+    # formats
+    # RFC 7468, OpenSSH, PGP
+    Rule("private-key", "a private key", r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\\[nr]|[\s\"',+\\])*[A-Za-z0-9+/=:]"),
+    Rule("putty-key", "a private key", r"PuTTY-User-Key-File-\d"),
+    # RFC 7519: both parts are JSON objects, so both begin with `{"`
+    Rule("jwt", "a signed token (JWT)", r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{10,}"),
+    # RFC 7517 section 9.3
+    Rule("jwk", "a private key (JWK)", r"\"(?:d|dp|dq|qi)\"\s*:\s*\"([A-Za-z0-9_-]{40,})\"", 4.0),
+    Rule("nkey", "an NATS seed", r"\bS[UAOCNX][A-Z2-7]{56}\b", 3.5),
+    Rule("url-password", "a password in a URL", r"(?i)\b[a-z][a-z0-9+.-]{1,30}://[^\s:/?#@\"'<>$%{}()\[\]*]{0,80}:([^\s/?#@\"'<>{}()\[\]*\\]{3,100})@[\w.-]", 1.5),
+    Rule("authorization-header", "credentials of a request", r"(?i)\bauthorization[\"']?\]?\s*[:=,]\s*[\"'bf]{0,2}(?:basic|bearer|token|apikey)\s+([\w+/.~=-]{12,})", 2.8),
+    Rule("curl-user", "a password on a command line", r"\bcurl\b[^\n]{0,200}?\s(?:-u|--user)[ =]?[\"']?[\w.@-]{1,60}:([^\s\"'$<{]{4,80})", 1.5),
+    Rule("aws-secret-key", "an AWS secret key", r"(?i)(?:aws_?)?secret_?(?:access_?)?key[\"']?\s*[:=]\s*[\"']?([A-Za-z0-9+/]{40})\b", 4.0),
+)  # fmt: skip
+
+_KEYWORD = (
+    r"(?:passw(?:or)?d|passwd|passphrase|passwort|pswd|secret|token|credential|"
+    r"api_?-?key|access_?-?key|auth_?-?key|private_?-?key|secret_?-?key|account_?-?key|encryption_?-?key|encrypt_?-?key|"
+    r"signing_?-?key|master_?-?key|crypt_?-?key|session_?-?key|storage_?-?key|license_?-?key|client_?-?key|"
+    r"app_?-?key|app_?-?secret|shared_?-?key|\bpass\b|_pass\b|\bpwd\b|_pwd\b|dbpass|\bauth\b|_auth\b|\bsalt\b|nonce\b|\bpsk\b)"
+)
+_NAME = r"[\w.-]{0,40}?" + _KEYWORD + r"[\w.-]{0,30}"
+_GENERIC: tuple[Rule, ...] = (
+    Rule(
+        "assigned-secret",
+        "a secret in quotes",
+        r"(?i)(" + _NAME + r")[\"'\]]{0,3}\s{0,5}(?::\s?(?:str|string|&str|&'static str|String)\s{0,3}=|=>|:=|\|\|=|==|!=|[=:,(])\s{0,5}(?:[a-z]{0,2}|new String\(|@|\()?[\"'`]([^\"'`\n]{4,300})[\"'`]",
+        specific=False,
+    ),
+    Rule(
+        "configured-secret",
+        "a secret in a configuration",
+        r"(?im)^[\s\-]{0,40}(?:export\s+|set\s+|ENV\s+|ARG\s+|#\s?|//\s?)?[\"']?(" + _NAME + r")[\"']?[ \t]{0,10}[=:][ \t]{0,10}([^\s\"'`,;#(){}\[\]<>$&|][^\s\"'`,;(){}\[\]<>$]{5,200})[ \t]*\r?$",
+        specific=False,
+    ),
+)  # fmt: skip
+
+
+def scan(text: str) -> tuple[Finding, ...]:
+    """Return what looks like a secret in *text*, at most twenty places, in the order of the text."""
+    return _scan(text, RULES + _GENERIC)
+
+
+def scan_specific(text: str) -> tuple[Finding, ...]:
+    """Return only what has the form of a known vendor's secret or of a known format."""
+    return _scan(text, RULES)
+
+
+@lru_cache(maxsize=16)
+def _scan(text: str, rules: tuple[Rule, ...]) -> tuple[Finding, ...]:
+    data = text.encode("utf-8", "surrogatepass")
+    spans: list[tuple[int, int, Rule]] = []
+    for found in _any_specific().finditer(data):
+        spans += _narrow(data, found.start())
+        if len(spans) >= _MOST:
+            break
+    for rule in rules:
+        if not rule.specific:
+            for found in _compile(rule.pattern).finditer(data):
+                if _looks_secret(found.group(1), found.group(2)):
+                    spans.append((*found.span(2), rule))
+                    if len(spans) >= 2 * _MOST:
+                        break
+    return _locate(data, sorted(spans, key=lambda span: span[:2])[:_MOST])
+
+
+def _narrow(data: bytes, start: int) -> list[tuple[int, int, Rule]]:
+    """Find which specific rules meet at *start*, where the union of all of them does."""
+    spans = []
+    for rule in RULES:
+        found = _compile(rule.pattern).match(data, start)
+        if found is None:
+            continue
+        group = 1 if found.re.groups and found.group(1) else 0
+        secret = found.group(group)
+        if entropy(secret) >= rule.entropy and not _is_placeholder(secret, specific=True):
+            spans.append((*found.span(group), rule))
+            break
+    return spans
+
+
+def _locate(data: bytes, spans: list[tuple[int, int, Rule]]) -> tuple[Finding, ...]:
+    findings: list[Finding] = []
+    offset = place = line = line_start = 0  # bytes, code points, lines, bytes
+    covered = -1
+    for start, end, rule in spans:
+        if start < covered:
+            continue
+        covered = end
+        between = data[offset:start]
+        place += _length(between)
+        line += between.count(b"\n")
+        newline = data.rfind(b"\n", offset, start)
+        line_start = newline + 1 if newline >= 0 else line_start
+        offset = start
+        column = _length(data[line_start:start])
+        findings.append(Finding(rule.name, rule.what, place, place + _length(data[start:end]), line, column))
+    return tuple(findings)
+
+
+def _length(data: bytes) -> int:
+    return len(data.decode("utf-8", "surrogatepass"))
+
+
+def entropy(data: bytes) -> float:
+    """Return Shannon's entropy of *data* in bits per byte."""
+    total = len(data)
+    return -sum(count / total * math.log2(count / total) for count in Counter(data).values()) if total else 0.0
+
+
+@lru_cache(maxsize=256)
+def _compile(pattern: str) -> Any:
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.log_errors = False
+    return re2.compile(pattern.encode("ascii"), options)
+
+
+@lru_cache(maxsize=1)
+def _any_specific() -> Any:
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.log_errors = False
+    options.never_capture = True
+    options.max_mem = 64 << 20
+    return re2.compile("|".join(f"(?:{rule.pattern})" for rule in RULES).encode("ascii"), options)
+
+
+_PLACEHOLDER = (
+    r"(?i)(?:[<\[{(*#].*|.*[>\])}]|[$%@].*|.*(?:example|sample|placeholder|change_?-?me|replace|redacted|your_?-?|my_?-?(?:pass|secret|token|key)|"
+    r"dummy|insert|todo|fixme|\.\.\.|xxx|\*\*\*|\$\{|\{\{|%\(|%[sd]|\{\w*\}).*|[x0.*_-]+|0?123456789?0?|null|none|nil|true|false|"
+    r"undefined|optional|required|string|foo(?:bar)?|bar|baz)"
+)
+_SPECIFIC_PLACEHOLDER = r"(?i).*(?:example|xxxxx|\.\.\.|\*\*\*|your_?-?|placeholder|redacted|<[a-z]|\$\{|\{\{|0000000000|1234567890abcdef1234).*"
+_CODE = (
+    r"(?:[a-zA-Z_$][\w$]*(?:(?:\.|->|::|/|-|\s)[a-zA-Z_$][\w$]*)+"  # a path of names: user.token, auth/token, x-auth-token
+    r"|[a-z]+(?:[A-Z][a-z]+)+\d?|[A-Z][a-z]+(?:[A-Z][a-z]+)*\d?"  # camelCase, a Word
+    r"|[a-z]+\d?(?:_[a-z]+\d?)*|[A-Z]+\d?(?:_[A-Z\d]+)*"  # snake_case, CONSTANT
+    r"|[-+]?[\d.,:]{1,12}|https?://.*|/.*|\.{1,2}/.*|\w+[?!]|.*[(\[{].*)"
+)
+_NAMES_PASSWORD = r"(?i).*(?:pass|pwd|pswd|psk).*"  # noqa: S105  a name of passwords, none itself
+_NAMES_ABOUT_IT = (  # names that end like this hold something about a secret
+    r"(?i).*(?:_?(?:id|ids|name|names|type|url|uri|path|file|filename|field|header|label|prompt|message|error|format|regex|pattern|length|"
+    r"size|count|limit|expiry|expires|expires_?in|endpoint|policy|hint|help|text|title|desc|description|placeholder|class|version|scope|"
+    r"method|status|state|mode|alg|algorithm|encoder|manager|service|provider|store|dir|location|arn|ref|test|tests|valid|validator|"
+    r"enabled|required|column|param|parameter|key_?name|s3|bucket|public|publickey|ttl|timeout))$"
+)
+
+
+def _looks_secret(name: bytes, value: bytes) -> bool:
+    """Say whether a value that a telling name is given looks like the secret itself and not like code, prose or a blank."""
+    if b" " in value or b"\t" in value or _is_placeholder(value, specific=False):
+        return False
+    if _compile(_NAMES_ABOUT_IT).fullmatch(name) is not None or value.lower() in name.lower():
+        return False
+    if _compile(_CODE).fullmatch(value) is not None:
+        return False
+    if _compile(_NAMES_PASSWORD).fullmatch(name) is not None:
+        return _kinds(value) >= 2 and entropy(value) >= 1.8  # noqa: PLR2004  measured on labelled files
+    return len(value) >= 8 and _kinds(value) >= 2 and entropy(value) >= 2.9  # noqa: PLR2004  measured on labelled files
+
+
+def _kinds(value: bytes) -> int:
+    """Count the kinds of characters in *value*: lower, upper, digits, others."""
+    other = any(not chr(byte).isalnum() for byte in value)
+    return any(byte in b"0123456789" for byte in value) + (value.lower() != value) + (value.upper() != value) + other
+
+
+def _is_placeholder(value: bytes, *, specific: bool) -> bool:
+    return _compile(_SPECIFIC_PLACEHOLDER if specific else _PLACEHOLDER).fullmatch(value) is not None

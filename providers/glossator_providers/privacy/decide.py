@@ -1,0 +1,196 @@
+"""How far a request may travel: the strictest of its fragments decides, and only a `Cleared` opens the door."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterable, Iterator
+from typing import final
+
+from glossator_providers.catalog import Provider, host_of, is_loopback
+from glossator_providers.errors import EgressDenied, PolicyRefusal
+from glossator_providers.model import Fragment, Level, Origin, OriginKind, Request
+from glossator_providers.privacy import contents, paths
+from glossator_providers.privacy.files import Files
+from glossator_providers.privacy.policy import Policy
+from glossator_providers.privacy.reasons import Decision, Reason, decide_by
+
+_OURS = frozenset(
+    {OriginKind.RULE, OriginKind.PRODUCT}
+)  # a checker's documentation shows example passwords, and is public
+_FROM_DOCUMENTS = frozenset({OriginKind.DOCUMENT, OriginKind.CONTEXT, OriginKind.DIAGNOSTIC})
+_TOKEN = object()
+
+
+def judge_text(uri: str, text: str, *, policy: Policy, roots: Iterable[str], files: Files) -> Decision:
+    """Judge one document: where it lies and what it holds."""
+    reasons = paths.reasons(uri, policy=policy, roots=tuple(roots), files=files)
+    return decide_by(reasons + _of_content(text, policy=policy, uri=uri))
+
+
+def judge(request: Request, *, policy: Policy, files: Files) -> Decision:
+    """Judge everything that *request* would send."""
+    reasons: list[Reason] = []
+    uris: set[str] = set()
+    for message in request.messages:
+        for fragment in message.fragments:
+            reasons += _of_origins(fragment, uris)
+            if not _is_ours(fragment):
+                reasons += _of_content(fragment.text, policy=policy)
+        if len(message.fragments) > 1:  # a secret may stand across the seam of two fragments
+            reasons += _of_content("".join(f.text for f in message.fragments if not _is_ours(f)), policy=policy)
+    for uri in sorted(uris):
+        reasons += paths.reasons(uri, policy=policy, roots=request.roots, files=files)
+    return decide_by(reasons)
+
+
+def clear(request: Request, *, policy: Policy, files: Files) -> Cleared:
+    """Let *request* travel as far as its decision says; raise PolicyRefusal where no model may see it."""
+    decision = judge(request, policy=policy, files=files)
+    if decision.level is Level.NEVER:
+        rules = tuple(reason.rule for reason in decision.reasons if reason.level is Level.NEVER)
+        raise PolicyRefusal(f"no model may see this: {decision.reasons[0]}", rules)
+    return Cleared(request, decision, policy, _TOKEN)
+
+
+def clear_probe(policy: Policy = Policy()) -> Cleared:  # noqa: B008  a frozen value
+    """Clear an empty question to a server on this machine, such as which models it has."""
+    reason = Reason(
+        Level.PRIVATE, "probe", "policy", clause="a server that was not configured is asked only on this machine"
+    )
+    return Cleared(Request(messages=(), task="probe"), Decision(Level.PRIVATE, (reason,)), policy, _TOKEN)
+
+
+@final
+class Cleared:
+    """A request that privacy has judged, the only thing that the door opens for; nobody but `clear` makes one."""
+
+    __slots__ = ("_policy", "decision", "request")
+
+    request: Request
+    decision: Decision
+    _policy: Policy
+
+    def __init__(self, request: Request, decision: Decision, policy: Policy, token: object) -> None:
+        if token is not _TOKEN:
+            raise TypeError("only glossator_providers.privacy clears a request")
+        object.__setattr__(self, "request", request)
+        object.__setattr__(self, "decision", decision)
+        object.__setattr__(self, "_policy", policy)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("what was cleared cannot be changed")
+
+    def __repr__(self) -> str:
+        return f"Cleared({self.decision.level.name.lower()})"
+
+    def covers(self, provider: Provider) -> bool:
+        """Say whether *provider* may see this, as far as its address tells; the door proves the rest."""
+        policy = self._policy
+        if self.decision.level is Level.NEVER:
+            return False
+        if is_near(provider, policy.trusted_hosts):
+            return True
+        if self.decision.level is Level.PRIVATE:
+            return False
+        return policy.cloud_allowed or not provider.found
+
+
+def is_near(provider: Provider, trusted_hosts: Iterable[str]) -> bool:
+    """Say whether *provider*'s address, as written, is this machine or a host that the user trusts like it."""
+    host = host_of(provider.base_url)
+    return provider.socket is not None or is_loopback(host) or is_trusted(host, trusted_hosts)
+
+
+def is_trusted(host: str, trusted_hosts: Iterable[str]) -> bool:
+    """Say whether the user listed *host*, a name or an address, in whichever spelling."""
+    wanted = _normal_host(host)
+    return bool(wanted) and any(_normal_host(trusted) == wanted for trusted in trusted_hosts)
+
+
+def _normal_host(host: str) -> str:
+    text = host.strip().strip("[]").rstrip(".").casefold()
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def inspect(body: bytes, cleared: Cleared, *, local: bool) -> None:
+    """Look a last time at the bytes that would be sent; raise EgressDenied where they say more than was cleared.
+
+    *local* says that the connection is proven to end on this machine or on a trusted host.
+    """
+    level = cleared.decision.level
+    if level is Level.NEVER or (level is Level.PRIVATE and not local):
+        raise EgressDenied(f"this is {level.name.lower()} and would have left the machine, so nothing was sent")
+    if local:
+        return
+    if len(body) > contents.LARGEST:
+        raise EgressDenied("the request is too large to look through for secrets, so nothing was sent")
+    known = "\n".join(f.text for message in cleared.request.messages for f in message.fragments if _is_ours(f))
+    text = _readable(body)
+    for finding in contents.scan_specific(text):
+        if text[finding.start : finding.end] not in known:
+            raise EgressDenied(
+                f"the finished request holds what looks like {finding.what} (rule {finding.rule}), so nothing was sent"
+            )
+
+
+def _readable(body: bytes) -> str:
+    """Return the strings of a JSON body without their escapes, under which a secret could hide; other bodies as they are."""
+    text = body.decode("utf-8", "replace")
+    try:
+        return "\n".join(_strings(json.loads(text)))
+    except (ValueError, RecursionError):
+        return text
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _strings(key)
+            yield from _strings(item)
+
+
+def _is_ours(fragment: Fragment) -> bool:
+    return bool(fragment.origins) and all(origin.kind in _OURS and origin.uri is None for origin in fragment.origins)
+
+
+def _of_origins(fragment: Fragment, uris: set[str]) -> Iterator[Reason]:
+    """Tell what the origins alone say of *fragment*, and collect the documents it comes from."""
+    if not fragment.origins:
+        yield Reason(
+            Level.PRIVATE, "no origin", "policy", clause="a part of the request does not say where it comes from"
+        )
+    for origin in fragment.origins:
+        if origin.uri is not None:
+            uris.add(origin.uri)
+        elif _lacks_document(origin):
+            yield Reason(Level.PRIVATE, "no document", "scheme", clause=f"it holds {origin.kind} text of no document")
+
+
+def _lacks_document(origin: Origin) -> bool:
+    return origin.kind in _FROM_DOCUMENTS
+
+
+def _of_content(text: str, *, policy: Policy, uri: str | None = None) -> list[Reason]:
+    level = Level.NEVER if policy.on_secret == "refuse" else Level.PRIVATE  # noqa: S105  a choice, no password
+    if len(text) > contents.LARGEST:
+        clause = "it is too large to be looked through for secrets (over 2 MB)"
+        return [Reason(Level.PRIVATE, "too-large", "content", uri, clause=clause)]
+    reasons = []
+    for finding in contents.scan(text):
+        width = finding.end - finding.start
+        place = (finding.line, finding.column, finding.line, finding.column + width) if uri is not None else None
+        where = f"line {finding.line + 1}" if uri is not None else "a part of the request"
+        clause = f"{where} holds what looks like {finding.what} (rule {finding.rule})"
+        reasons.append(Reason(level, finding.rule, "content", uri, place, clause))
+    return reasons

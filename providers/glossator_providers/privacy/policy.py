@@ -1,0 +1,23 @@
+"""What the user and the organisation say about privacy, merged; the door asks nobody else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Rules beside the built-in ones.
+
+    `private` and `never` are globs in gitignore syntax, against the path in the workspace and against the whole path.
+    `trusted_hosts` are names or addresses that count as this machine. `on_secret` says what a secret in a text means:
+    local models only, or no model. With `cloud_allowed` False, clouds that nobody configured (only a key was found in the
+    environment) may not be used yet in this workspace.
+    """
+
+    private: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
+    on_secret: Literal["local", "refuse"] = "local"  # noqa: S105  a choice, no password
+    cloud_allowed: bool = True
