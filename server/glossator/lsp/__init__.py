@@ -1,1 +1,5 @@
-"""LSP in and out: one file per method of the protocol."""
+"""The rooms that know the Language Server Protocol; what one editor connection needs, and nothing else."""
+
+from glossator.lsp.boot import serve
+
+__all__ = ["serve"]

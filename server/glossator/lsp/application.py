@@ -1,0 +1,67 @@
+"""What the LSP rooms need of the application behind them; `glossator.app.Application` is one, a test's script is another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+
+from glossator.document import Diagnostic, Point, Snapshot
+from glossator.tasks.task import Ask, Author, Explanation, Refusal, TaskEvent
+
+
+class Offer(Protocol):
+    """Where a request about a document would go: an author, or the reason why to none."""
+
+    @property
+    def author(self) -> Author | None: ...
+    @property
+    def refusal(self) -> Refusal | None: ...
+
+
+class Application(Protocol):
+    """The product without an editor."""
+
+    async def discover(self) -> None:
+        """Look for servers on this machine."""
+        ...
+
+    def run(self, ask: Ask, /) -> AsyncIterator[TaskEvent]:
+        """Do what was asked; closing the iterator cancels."""
+        ...
+
+    def offer(self, snapshot: Snapshot, /) -> Offer:
+        """Say where a request about this document would go; no connection, no wait."""
+        ...
+
+    async def hover(self, snapshot: Snapshot, point: Point, diagnostics: tuple[Diagnostic, ...], /) -> str | None:
+        """Return Markdown about this place; never asks a model."""
+        ...
+
+    def known(self, snapshot: Snapshot, diagnostic: Diagnostic, /) -> Explanation | None:
+        """Return an explanation that was given before."""
+        ...
+
+    def why(self, snapshot: Snapshot, /) -> Any:
+        """Return the privacy decision of a document with its reasons."""
+        ...
+
+    def status(self) -> Any:
+        """Return the providers and how they are."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections and child processes."""
+        ...
+
+
+class Build(Protocol):
+    """Make an application; called in a thread, does its own imports, opens no connection."""
+
+    def __call__(
+        self,
+        *,
+        roots: tuple[str, ...],
+        environment: Mapping[str, str],
+        trusted: bool,
+        settings: Mapping[str, Any] | None,
+    ) -> Application: ...

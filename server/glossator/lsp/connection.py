@@ -1,0 +1,181 @@
+"""What the rooms of one connection share: the wire, the editor's abilities, the session, and the application once it is there."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from lsprotocol import types
+
+from glossator import settings as settings_module
+from glossator.lsp.application import Application, Build
+from glossator.lsp.client import Client
+from glossator.lsp.wire import Refused, Server, describe_failure
+from glossator.session import Session, path_of
+from glossator.settings import Settings
+from glossator_providers.errors import GlossatorError
+
+SECONDS_FOR_CONFIGURATION = 1.0
+SECONDS_FOR_APPLICATION = 30.0
+
+log = logging.getLogger("glossator.lsp")
+
+
+class Connection:
+    """One editor. `application` is None until it is built; `broken` says why it never will be."""
+
+    def __init__(
+        self,
+        server: Server,
+        client: Client,
+        session: Session,
+        *,
+        build: Build,
+        options: object,
+        environment: Mapping[str, str],
+    ) -> None:
+        self.server = server
+        self.client = client
+        self.session = session
+        self.environment = environment
+        self.application: Application | None = None
+        self.broken: str | None = None
+        self.settings = Settings()
+        self.roots = tuple(path for uri in client.roots if (path := path_of(uri)) is not None)
+        self._build = build
+        self._options = options
+        self._ready = asyncio.Event()
+        self._warned: set[str] = set()
+        self._old: list[Application] = []
+
+    async def start(self) -> None:
+        """Read the settings and build the application, when the editor has said `initialized`."""
+        await self.read_settings()
+        await self.build()
+
+    async def read_settings(self) -> bool:
+        """Ask the editor for its settings; say whether anything has changed that the application must know."""
+        before = self.settings
+        read = settings_module.read(self._options, await self._pull())
+        self.settings = read.settings
+        for warning in read.warnings:
+            if warning not in self._warned:
+                self._warned.add(warning)
+                self.show(f"glossator: {warning}", types.MessageType.Warning)
+        return (before.trusted, before.configuration) != (read.settings.trusted, read.settings.configuration)
+
+    async def _pull(self) -> object:
+        if not self.client.configuration:
+            return None
+        # Neovim drops items without a section.
+        scope = self.client.roots[0] if self.client.roots else None
+        params = types.ConfigurationParams([types.ConfigurationItem(scope_uri=scope, section="glossator")])
+        try:
+            result = await self.server.protocol.ask(
+                "workspace/configuration", params, seconds=SECONDS_FOR_CONFIGURATION
+            )
+        except (Refused, TimeoutError):
+            return None
+        return result[0] if isinstance(result, list) and result else None
+
+    async def build(self) -> None:
+        """Build the application in a thread, in place of the one before."""
+        loop = asyncio.get_running_loop()
+        made: asyncio.Future[Application] = loop.create_future()
+
+        def work() -> None:
+            try:
+                application = self._build(
+                    roots=self.roots,
+                    environment=self.environment,
+                    trusted=self.settings.trusted,
+                    settings=self.settings.configuration or None,
+                )
+            except BaseException as problem:  # noqa: BLE001  it belongs to the one who waits
+                _tell(loop, made, None, problem)
+            else:
+                _tell(loop, made, application, None)
+
+        # A daemon thread: an import that hangs must not keep the process from ending.
+        threading.Thread(target=work, name="glossator-build", daemon=True).start()
+        try:
+            application = await made
+        except Exception as problem:  # noqa: BLE001  the server lives on, and says so
+            self.broken = (
+                str(problem) if isinstance(problem, GlossatorError) else "glossator could not start; see its log"
+            )
+            log.error("The application could not be built: %s", describe_failure(problem))  # noqa: TRY400  its message may hold a key
+            self.show(f"glossator: {self.broken}", types.MessageType.Error)
+            self._ready.set()
+            return
+        if self.application is not None:
+            self._old.append(self.application)  # its jobs go on; it is closed with the connection
+        self.application, self.broken = application, None
+        self._ready.set()
+        gc.collect()
+        gc.freeze()  # what start-up has made stays: it need not be looked through again and again
+        self.server.spawn(application.discover(), name="discovery")
+
+    async def wait_for_application(self, seconds: float) -> Application | None:
+        """Return the application, None if it is not there within *seconds* or could not be built."""
+        if not self._ready.is_set():
+            try:
+                await asyncio.wait_for(self._ready.wait(), seconds)
+            except TimeoutError:
+                return None
+        return self.application
+
+    async def close(self) -> None:
+        """Close all applications."""
+        for application in (*self._old, *([self.application] if self.application else ())):
+            await application.aclose()
+
+    def show(self, message: str, kind: types.MessageType = types.MessageType.Info) -> None:
+        """Show the user one line."""
+        self.server.protocol.notify(
+            "window/showMessage", types.ShowMessageParams(type=kind, message=" ".join(message.split()))
+        )
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop,
+    made: asyncio.Future[Application],
+    application: Application | None,
+    problem: BaseException | None,
+) -> None:
+    def settle() -> None:
+        if made.done():
+            return
+        if application is not None:
+            made.set_result(application)
+        else:
+            made.set_exception(problem if isinstance(problem, Exception) else RuntimeError("the build was interrupted"))
+
+    try:
+        loop.call_soon_threadsafe(settle)
+    except RuntimeError:
+        log.debug("The connection ended before the application was built")
+
+
+def plain(value: Any) -> Any:
+    """Return *value* as JSON: dataclasses become objects with camel-case names."""
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        return {_camel(name): plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if hasattr(value, "value") and hasattr(value, "name"):  # an enum; the name of a number, the word of a word
+        return value.value if isinstance(value.value, str) else str(value.name).lower()
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    return str(value)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,123 @@
+"""An application on strings for the tests of the LSP rooms: what it says and when is in the test's hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from glossator.document import Diagnostic, Point, Snapshot
+from glossator.tasks.task import (
+    Ask,
+    Author,
+    Explanation,
+    Proposal,
+    Refusal,
+    Routed,
+    Said,
+    State,
+    TaskEvent,
+    Verdict,
+)
+
+AUTHOR = Author("ollama", "qwen2.5-coder")
+FIXED = Verdict(State.FIXED, "ruff", 1, 0)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Where a request would go."""
+
+    author: Author | None = AUTHOR
+    refusal: Refusal | None = None
+
+
+class Run:
+    """One task that was begun: the test tells it what to say."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+        self.closed = asyncio.Event()
+        self._events: asyncio.Queue[TaskEvent | Exception] = asyncio.Queue()
+
+    def route(self, author: Author = AUTHOR) -> None:
+        self._events.put_nowait(Routed(author))
+
+    def say(self, text: str) -> None:
+        self._events.put_nowait(Said(text))
+
+    def tell(self, event: TaskEvent | Exception) -> None:
+        self._events.put_nowait(event)
+
+    def propose(self, text: str, *, verdict: Verdict = FIXED, summary: str = "fixed it") -> None:
+        self.tell(Proposal(self.ask.snapshot, text, AUTHOR, verdict, summary))
+
+    def explain(self, markdown: str) -> None:
+        self.tell(Explanation(markdown, AUTHOR))
+
+    async def follow(self) -> AsyncIterator[TaskEvent]:
+        try:
+            while True:
+                event = await self._events.get()
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+                if isinstance(event, (Explanation, Proposal, Refusal)):
+                    return
+        finally:
+            self.closed.set()
+
+
+class Application:
+    """Satisfies `glossator.lsp.application.Application`."""
+
+    def __init__(self) -> None:
+        self.runs: asyncio.Queue[Run] = asyncio.Queue()
+        self.offered: Offer = Offer()
+        self.hovering: asyncio.Future[str | None] | str | None = None
+        self.closed = False
+        self.built: dict[str, Any] = {}
+        self.builds = 0
+
+    def __call__(
+        self,
+        *,
+        roots: tuple[str, ...],
+        environment: Mapping[str, str],
+        trusted: bool,
+        settings: Mapping[str, Any] | None,
+    ) -> Application:
+        self.built = {"roots": roots, "trusted": trusted, "settings": settings}
+        self.builds += 1
+        return self
+
+    async def asked(self) -> Run:
+        """Wait for the next task."""
+        return await asyncio.wait_for(self.runs.get(), 20)
+
+    async def discover(self) -> None:
+        """Find nothing."""
+
+    def run(self, ask: Ask, /) -> AsyncIterator[TaskEvent]:
+        run = Run(ask)
+        self.runs.put_nowait(run)
+        return run.follow()
+
+    def offer(self, _: Snapshot, /) -> Offer:
+        return self.offered
+
+    async def hover(self, _: Snapshot, __: Point, ___: tuple[Diagnostic, ...], /) -> str | None:
+        return await self.hovering if isinstance(self.hovering, asyncio.Future) else self.hovering
+
+    def known(self, _: Snapshot, __: Diagnostic, /) -> Explanation | None:
+        return None
+
+    def why(self, snapshot: Snapshot, /) -> Any:
+        return {"path": snapshot.uri, "level": "open", "reasons": [], "route": ["ollama"]}
+
+    def status(self) -> Any:
+        return {"providers": [{"name": "ollama", "local": True, "model": "qwen2.5-coder"}]}
+
+    async def aclose(self) -> None:
+        self.closed = True
