@@ -1,0 +1,34 @@
+--- How the server is, kept for the status line.
+
+local M = {}
+
+---@type table?
+local status
+
+--- Take a `glossator/statusChanged`, or nil when the server has ended.
+---@param params table?
+function M.changed(params)
+  status = params
+  vim.api.nvim_exec_autocmds('User', { pattern = 'GlossatorStatus', data = params, modeline = false })
+  vim.cmd.redrawstatus()
+end
+
+--- A few words for the status line of a buffer; empty where Glossator does not serve it.
+---@param bufnr integer?
+---@return string
+function M.line(bufnr)
+  bufnr = bufnr or vim.api.nvim_get_current_buf()
+  if not require('glossator.client').get(bufnr) then
+    return ''
+  end
+  local job = require('glossator.stream').running(bufnr)[1]
+  if job then
+    return 'glossator: ' .. job.action .. '…'
+  end
+  if status and status.health and status.health ~= 'ok' then
+    return 'glossator: ' .. status.health
+  end
+  return 'glossator'
+end
+
+return M

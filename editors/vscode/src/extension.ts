@@ -1,0 +1,122 @@
+/** Start the server, put its commands into menus, and tell it what the editor knows; everything else is the server's. */
+
+import * as os from 'node:os';
+import * as vscode from 'vscode';
+import {
+  CloseAction,
+  ErrorAction,
+  LanguageClient,
+  type ClientCapabilities,
+  type LanguageClientOptions,
+  type StaticFeature,
+} from 'vscode-languageclient/node';
+
+import { pushDiagnostics } from './diagnostics';
+import { findServer, INSTALL } from './server';
+import { completeArguments } from './target';
+
+/** Editors have documents of many schemes, chat boxes among them: only these are ours. */
+const SELECTOR = [{ scheme: 'file' }, { scheme: 'untitled' }];
+
+let client: LanguageClient | undefined;
+
+export async function activate(context: vscode.ExtensionContext): Promise<void> {
+  const output = vscode.window.createOutputChannel('Glossator', { log: true });
+  const restart = async (): Promise<void> => {
+    await stop();
+    await start(output);
+  };
+  context.subscriptions.push(
+    output,
+    vscode.commands.registerCommand('glossator.restart', restart),
+    vscode.workspace.onDidGrantWorkspaceTrust(restart),
+    vscode.workspace.onDidChangeConfiguration(async (event) => {
+      if (event.affectsConfiguration('glossator.path') || event.affectsConfiguration('glossator.arguments')) {
+        await restart();
+      }
+    }),
+    pushDiagnostics(() => client),
+  );
+  await start(output);
+}
+
+export async function deactivate(): Promise<void> {
+  await stop();
+}
+
+async function start(output: vscode.LogOutputChannel): Promise<void> {
+  const settings = vscode.workspace.getConfiguration('glossator');
+  const program = await findServer(settings.get<string>('path', ''));
+  if (program === undefined) {
+    await reportMissing(settings.get<string>('path', ''));
+    return;
+  }
+  const options: LanguageClientOptions = {
+    documentSelector: SELECTOR,
+    outputChannel: output,
+    initializationOptions: { trusted: vscode.workspace.isTrusted },
+    // What a model wrote is shown: no links that run commands, no raw HTML.
+    markdown: { isTrusted: false, supportHtml: false },
+    errorHandler: {
+      error: () => ({ action: ErrorAction.Continue }),
+      closed: () => ({
+        action: CloseAction.DoNotRestart,
+        message: 'The Glossator server ended; your text was not touched. “Glossator: Restart the Server” starts it again.',
+      }),
+    },
+    middleware: {
+      executeCommand: async (command, given, next) => {
+        const complete = await completeArguments(command, given, client);
+        return complete === undefined ? undefined : next(command, complete);
+      },
+    },
+  };
+  const server = {
+    command: program,
+    args: settings.get<string[]>('arguments', ['serve']),
+    // Not the workspace: nothing that lies there may be picked up by the program.
+    options: { cwd: os.homedir() },
+  };
+  client = new LanguageClient('glossator', 'Glossator', server, options);
+  client.registerFeature(extensionFeature);
+  try {
+    await client.start();
+  } catch (problem) {
+    output.error(`The server did not start: ${String(problem)}`);
+    client = undefined;
+  }
+}
+
+async function stop(): Promise<void> {
+  const running = client;
+  client = undefined;
+  if (running?.needsStop()) {
+    await running.stop();
+  }
+}
+
+async function reportMissing(path: string): Promise<void> {
+  const message =
+    path === ''
+      ? `Glossator: its server is not on the PATH. Install it: ${INSTALL}`
+      : `Glossator: there is no program at ${path}, the setting glossator.path.`;
+  const chosen = await vscode.window.showErrorMessage(message, 'Copy the command', 'Open the setting');
+  if (chosen === 'Copy the command') {
+    await vscode.env.clipboard.writeText(INSTALL);
+  } else if (chosen === 'Open the setting') {
+    await vscode.commands.executeCommand('workbench.action.openSettings', 'glossator.path');
+  }
+}
+
+/** What this extension adds to the protocol. Streams are not asked for: VS Code shows the server's virtual document. */
+const extensionFeature: StaticFeature = {
+  fillClientCapabilities(capabilities: ClientCapabilities): void {
+    const others = (capabilities.experimental ?? {}) as Record<string, unknown>;
+    capabilities.experimental = { ...others, glossator: { version: 1, diagnostics: true, ui: 'vscode' } };
+  },
+  initialize(): void {},
+  getState() {
+    return { kind: 'static' };
+  },
+  clear(): void {},
+};
