@@ -117,12 +117,15 @@ class Snapshot:
         return self._starts[point.line] + max(0, min(point.column, len(self.line(point.line))))
 
     def point(self, offset: int) -> Point:
-        """Return where the character at *offset* stands; the inverse of `offset`."""
+        """Return where the character at *offset* stands; the inverse of `offset`. Inside a ``\\r\\n`` it is the line's end."""
         offset = max(0, min(offset, self._starts[-1]))
         number = bisect_right(self._starts, offset) - 1
         if number == len(self.lines) and number > 0 and not self.lines[-1].endswith(("\n", "\r")):
             number -= 1
-        return Point(number, offset - self._starts[number])
+        column = offset - self._starts[number]
+        if number < len(self.lines) and self.lines[number].endswith("\r\n"):
+            column = min(column, len(self.lines[number]) - 2)
+        return Point(number, column)
 
     def slice(self, region: Region) -> str:
         """Return the text of *region*."""
