@@ -1,0 +1,367 @@
+"""Where the parts meet: one object that every front (the language server, the command line) asks for everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from glossator.checkers.toolbox import Toolbox
+from glossator.consent import HOW_TO_ALLOW, Consent, Remembered, question, state_folder
+from glossator.document import Diagnostic, Point, Region, Snapshot
+from glossator.handbook import Handbook
+from glossator.markdown import clean
+from glossator.tasks.ask import ask as answer_question
+from glossator.tasks.conversation import author_for
+from glossator.tasks.explain import Explanations, explain
+from glossator.tasks.fix import fix
+from glossator.tasks.refactor import refactor
+from glossator.tasks.task import Ask, Author, Explanation, Refusal, TaskEvent, TaskName
+from glossator_providers.catalog import Provider
+from glossator_providers.config import Config, Loaded, load, policy, providers, standard_sources
+from glossator_providers.discovery import find_local, together
+from glossator_providers.embedded import Embedded
+from glossator_providers.errors import NoProvider, PolicyRefusal
+from glossator_providers.model import Event, Fragment, Level, Message, Origin, OriginKind, Request, Role
+from glossator_providers.privacy import Decision, LocalFiles
+from glossator_providers.router import Route, Router
+from glossator_providers.transport import Transport
+
+_MOST_OFFERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Where a model request about a document would go, or why to none; checkers serve in either case."""
+
+    author: Author | None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WhyReason:
+    """One rule behind a decision; `range` is start line, start column, end line, end column, from 0, the end exclusive."""
+
+    rule: str
+    source: str
+    range: tuple[int, int, int, int] | None
+    clause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """How far a document may travel, by which rules, and who would be asked, in that order."""
+
+    uri: str
+    path: str | None
+    level: str
+    reasons: tuple[WhyReason, ...]
+    route: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...]
+    redactions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStatus:
+    """A provider as it stands; `state` is `ready`, or `ask first` where its use has not been allowed yet."""
+
+    name: str
+    kind: str
+    model: str
+    local: bool
+    toy: bool
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is there to answer: `health` is `ok`, or `warning` with a `message` that says what to do."""
+
+    health: str
+    message: str
+    providers: tuple[ProviderStatus, ...]
+
+
+class Application:
+    """The product without a front; made by `build`, closed by `aclose`.
+
+    `consent` asks the user a yes-or-no question; where there is nobody to ask it is None, and the answer is no.
+    """
+
+    def __init__(
+        self, loaded: Loaded, *, roots: tuple[str, ...], environment: Mapping[str, str], trusted: bool = True
+    ) -> None:
+        self.roots = roots
+        self.loaded = loaded
+        self.environment = environment
+        self.consent: Consent | None = None
+        self._trusted = trusted
+        self._remembered = Remembered(state_folder(environment))
+        self._policy = replace(policy(loaded.config), cloud_allowed=self._remembered.allowed(roots))
+        self._transport = Transport(trusted_hosts=self._policy.trusted_hosts)
+        self._embedded = Embedded()
+        self._files = LocalFiles()
+        configured = providers(loaded.config, environment)
+        self.router = self._make_router(loaded.config, configured)
+        self._local_router = self._make_router(loaded.config, _local(configured))
+        self._toolboxes = {
+            trust: Toolbox(roots=roots, trusted=trust, environment=environment) for trust in {trusted, False}
+        }
+        self._handbooks = {trust: Handbook(toolbox) for trust, toolbox in self._toolboxes.items()}
+        self._explanations = Explanations()
+        self._offers: OrderedDict[tuple[str, int, int], Offer] = OrderedDict()
+        self._consenting = asyncio.Lock()
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        roots: tuple[str, ...],
+        environment: Mapping[str, str],
+        trusted: bool = True,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Application:
+        """Read the configuration and put the parts together; opens no connection; raises ConfigError."""
+        loaded = load(standard_sources(roots=roots, environment=environment, editor=settings))
+        return cls(loaded, roots=roots, environment=environment, trusted=trusted)
+
+    @property
+    def config(self) -> Config:
+        """The merged configuration."""
+        return self.loaded.config
+
+    @property
+    def toolbox(self) -> Toolbox:
+        """The checkers of the workspace."""
+        return self._toolboxes[self._trusted]
+
+    async def discover(self) -> None:
+        """Look for model servers on this machine; those that were configured stay as they are."""
+        found = await find_local(self._transport, self.environment)
+        self.use(together(self.router.providers, found))
+
+    def use(self, chosen: tuple[Provider, ...]) -> None:
+        """Ask these providers from now on."""
+        self.router.replace(chosen)
+        self._local_router.replace(_local(chosen))
+        self._offers.clear()
+
+    def allow_clouds(self, *, remember: bool) -> None:
+        """Let the clouds be used whose keys are in the environment, in this workspace from now on or just this once."""
+        if remember:
+            self._remembered.allow(self.roots)
+        self._policy = replace(self._policy, cloud_allowed=True)
+        self.router.policy = self._policy
+        self._local_router.policy = self._policy
+        self._offers.clear()
+
+    async def run(self, ask: Ask) -> AsyncIterator[TaskEvent]:
+        """Do what was asked; the last event is the result, and closing the iterator cancels."""
+        ask = ask if ask.roots else replace(ask, roots=self.roots)
+        trust = self._trusted and ask.trusted
+        toolbox, handbook = self._toolboxes[trust], self._handbooks[trust]
+        models = _Models(self, whole=_whole(ask.snapshot, ask.roots))
+        match ask.task:
+            case TaskName.EXPLAIN:
+                story = explain(ask, handbook=handbook, models=models, explanations=self._explanations)
+            case TaskName.FIX:
+                story = fix(ask, handbook=handbook, toolbox=toolbox, models=models)
+            case TaskName.REFACTOR:
+                story = refactor(ask, toolbox=toolbox, models=models)
+            case TaskName.ASK:
+                story = answer_question(ask, models=models)
+        async with aclosing(story) as events:  # type: ignore[type-var]  # each task is a generator
+            async for event in events:
+                yield event
+
+    async def ask(self, request: Request) -> AsyncIterator[Event]:
+        """Put a request that is about no document to the models; raises what the router raises."""
+        async with aclosing(_Models(self, whole=None).ask(request)) as events:
+            async for event in events:
+                yield event
+
+    def offer(self, snapshot: Snapshot) -> Offer:
+        """Say where a model request about this document would go, for the titles of a menu; no connection, no wait."""
+        key = (snapshot.uri, snapshot.version, hash(snapshot.lines))
+        if key not in self._offers:
+            self._offers[key] = self._make_offer(snapshot)
+            if len(self._offers) > _MOST_OFFERS:
+                self._offers.popitem(last=False)
+        return self._offers[key]
+
+    async def hover(self, snapshot: Snapshot, point: Point, diagnostics: tuple[Diagnostic, ...]) -> str | None:
+        """Return what is known of the problems at this place: explanations given before, else rule pages; asks no model."""
+        here = [one for one in diagnostics if one.region.touches(Region(point, point))]
+        told: list[str] = []
+        for diagnostic in here:
+            known = self._explanations.find(snapshot, diagnostic)
+            if known is not None:
+                told.append(f"{known.markdown.rstrip()}\n\n*{known.author.title}*")
+                continue
+            page = await self._handbooks[self._trusted].page(diagnostic, snapshot.language, snapshot.path)
+            if page is not None:
+                told.append(clean(page.markdown).rstrip())
+        return "\n\n---\n\n".join(dict.fromkeys(told)) or None
+
+    def known(self, snapshot: Snapshot, diagnostic: Diagnostic) -> Explanation | None:
+        """Return the explanation of this problem that a model gave before, if the code is still the same."""
+        return self._explanations.find(snapshot, diagnostic)
+
+    def why(self, snapshot: Snapshot) -> Why:
+        """Say how far a document may travel, by which rules, and who would be asked; opens no connection."""
+        route = self.route(_whole(snapshot, self.roots))
+        decision: Decision = route.decision
+        return Why(
+            uri=snapshot.uri,
+            path=snapshot.path,
+            level=decision.level.name.lower(),
+            reasons=tuple(WhyReason(one.rule, one.source, one.range, str(one)) for one in decision.reasons),
+            route=tuple(provider.name for provider in route.candidates),
+            refused=tuple((provider.name, reason) for provider, reason in route.refused),
+        )
+
+    def status(self) -> Status:
+        """Say which providers there are and whether any can be asked."""
+        empty = self.router.route(Request(messages=()))
+        ready = {provider.name for provider in empty.candidates}
+        every = tuple(
+            ProviderStatus(
+                provider.name,
+                provider.row.kind,
+                provider.model,
+                provider.local,
+                provider.toy,
+                "ready" if provider.name in ready else "by name only" if provider.toy else "ask first",
+            )
+            for provider in self.router.providers
+        )
+        if every:
+            return Status("ok", "", every)
+        return Status("warning", str(_NOBODY), every)
+
+    def route(self, request: Request) -> Route:
+        """Say where a request would go; opens no connection."""
+        return self.router.route(request)
+
+    async def aclose(self) -> None:
+        """Close the connections and end the child processes."""
+        await self._embedded.aclose()
+        await self._transport.aclose()
+
+    def _make_router(self, config: Config, chosen: tuple[Provider, ...]) -> Router:
+        return Router(
+            chosen,
+            transport=self._transport,
+            policy=self._policy,
+            files=self._files,
+            strategy=config.router.strategy,
+            order=config.router.order,
+            groups=config.router.groups,
+            prepare=self._embedded.prepare,
+            max_attempts=config.router.max_retries + 1,
+        )
+
+    def _make_offer(self, snapshot: Snapshot) -> Offer:
+        route = self.route(_whole(snapshot, self.roots))
+        askable = self._askable(route)
+        if route.candidates:
+            return Offer(author_for(route.candidates[0]))
+        if askable:
+            return Offer(author_for(askable[0]))
+        if route.decision.level is not Level.OPEN:
+            because = "; ".join(str(reason) for reason in route.decision.reasons)
+            rules = tuple(reason.rule for reason in route.decision.reasons)
+            return Offer(None, Refusal("policy", f"no model on this machine may answer: {because}", rules))
+        return Offer(None, Refusal("no-provider", str(_NOBODY)))
+
+    def _askable(self, route: Route) -> tuple[Provider, ...]:
+        """Return the clouds that only wait for the user's yes."""
+        if route.decision.level is not Level.OPEN or self._policy.cloud_allowed:
+            return ()
+        waiting = {provider.name for provider, _ in route.refused}
+        return tuple(
+            provider
+            for provider in self.router.providers
+            if provider.found and not provider.local and provider.name in waiting
+        )
+
+    async def may_use_clouds(self, route: Route) -> bool:
+        """Ask the user, once per workspace, where a request can go nowhere but to a cloud that nobody configured."""
+        askable = self._askable(route)
+        if route.candidates or not askable:
+            return True
+        async with self._consenting:
+            if self._policy.cloud_allowed:
+                return True
+            if self.consent is None or not await self.consent(question(askable)):
+                return False
+            self.allow_clouds(remember=True)
+            return True
+
+    def local_router(self) -> Router:
+        """The same rules with the providers on this machine alone."""
+        return self._local_router
+
+
+_NOBODY = NoProvider(
+    "no model is configured or running; start Ollama, LM Studio, llama.cpp or vLLM, set a key such as "
+    "ANTHROPIC_API_KEY, or write a configuration file (glossator doctor says more)"
+)
+
+
+class _Models:
+    """The router for one task: what is known of the whole document closes each request made from a part of it."""
+
+    def __init__(self, application: Application, *, whole: Request | None) -> None:
+        self._application = application
+        self._whole = whole
+
+    @property
+    def providers(self) -> tuple[Provider, ...]:
+        return self._application.router.providers
+
+    def route(self, request: Request) -> Route:
+        route = self._router(request).route(request)
+        whole = self._whole_route(request)
+        if whole is None or whole.decision.level <= route.decision.level:
+            return route
+        return Route(whole.decision, route.candidates if whole.candidates else (), whole.refused)
+
+    async def ask(self, request: Request) -> AsyncIterator[Event]:
+        whole = self._whole_route(request)
+        if whole is not None and whole.decision.level is not Level.OPEN and not whole.candidates:
+            request = self._like_whole(request)  # the router says no, with the rule's name, before any connection
+        elif not await self._application.may_use_clouds(self._application.route(request)):
+            raise PolicyRefusal(
+                f"no cloud may be used in this workspace yet: {HOW_TO_ALLOW}", ("first use of a cloud",)
+            )
+        async with aclosing(self._router(request).ask(request)) as events:
+            async for event in events:
+                yield event
+
+    def _router(self, request: Request) -> Router:
+        whole = self._whole_route(request)
+        stays = whole is not None and whole.decision.level is not Level.OPEN and bool(whole.candidates)
+        return self._application.local_router() if stays else self._application.router
+
+    def _whole_route(self, request: Request) -> Route | None:
+        return None if self._whole is None else self._application.route(self._like_whole(request))
+
+    def _like_whole(self, request: Request) -> Request:
+        assert self._whole is not None
+        return replace(self._whole, provider=request.provider, model=request.model)
+
+
+def _whole(snapshot: Snapshot, roots: tuple[str, ...]) -> Request:
+    """Return the request that would send all of a document: what closes it closes every request about it."""
+    fragment = Fragment(snapshot.text, (Origin(OriginKind.DOCUMENT, snapshot.uri),))
+    return Request((Message(Role.USER, (fragment,)),), roots=roots)
+
+
+def _local(chosen: tuple[Provider, ...]) -> tuple[Provider, ...]:
+    return tuple(provider for provider in chosen if provider.local)
+
+

@@ -1,0 +1,126 @@
+"""Put a request to the router and tell what comes back as a task tells it; the only place where tasks meet models."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from glossator.tasks.task import Author, Progress, Refusal, Restart, Routed, Said
+from glossator_providers.catalog import Provider
+from glossator_providers.errors import EgressDenied, GlossatorError, NoProvider, PolicyRefusal, ProviderError
+from glossator_providers.model import Answer, Answered, Chosen, Event, Level, Reasoning, Request, Restarted, Text
+
+
+class Decision(Protocol):
+    """How far a request may travel."""
+
+    @property
+    def level(self) -> Level: ...
+
+
+class Route(Protocol):
+    """Where a request would go."""
+
+    @property
+    def decision(self) -> Decision: ...
+    @property
+    def candidates(self) -> tuple[Provider, ...]: ...
+
+
+class Models(Protocol):
+    """What a task needs of the router."""
+
+    @property
+    def providers(self) -> tuple[Provider, ...]: ...
+
+    def route(self, request: Request) -> Route:
+        """Say where a request would go; opens no connection."""
+        ...
+
+    def ask(self, request: Request) -> AsyncIterator[Event]:
+        """Ask whoever may answer; closing the iterator closes the connection."""
+        ...
+
+
+class Cleaner(Protocol):
+    """Makes the pieces of an answer fit to be shown while they come; one for each attempt."""
+
+    def feed(self, text: str) -> str: ...
+    def end(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """A model has answered; the last event of a conversation that went well."""
+
+    answer: Answer
+    author: Author
+
+
+async def converse(
+    request: Request, models: Models, *, cleaner: Callable[[], Cleaner]
+) -> AsyncIterator[Progress | Answering | Refusal]:
+    """Ask the models; the last event is `Answering` or `Refusal`, and there is exactly one of the two."""
+    author: Author | None = None
+    live = cleaner()
+    try:
+        async with aclosing(_closable(models.ask(request))) as events:
+            async for event in events:
+                match event:
+                    case Chosen():
+                        author = author_of(event, models.providers)
+                        live = cleaner()
+                        yield Routed(author)
+                    case Text(text):
+                        if shown := live.feed(text):
+                            yield Said(shown)
+                    case Reasoning():
+                        pass  # never part of an answer
+                    case Restarted(error):
+                        yield Restart(str(error))
+                    case Answered(answer):
+                        if shown := live.end():
+                            yield Said(shown)
+                        toy = author is not None and author.toy
+                        yield Answering(answer, Author(answer.provider, answer.model, answer.local, toy))
+    except GlossatorError as error:
+        yield refusal_of(error)
+
+
+def author_of(chosen: Chosen, providers: tuple[Provider, ...]) -> Author:
+    """Return who a chosen provider is, as every front names it."""
+    toy = any(provider.toy for provider in providers if provider.name == chosen.provider)
+    return Author(chosen.provider, chosen.model, chosen.local, toy)
+
+
+def author_for(provider: Provider) -> Author:
+    """Return the author that an answer of this provider would have."""
+    return Author(provider.name, provider.model, provider.local, provider.toy)
+
+
+def refusal_of(error: GlossatorError) -> Refusal:
+    """Return how a task ends that failed with this error."""
+    match error:
+        case PolicyRefusal():
+            return Refusal("policy", str(error), error.rules)
+        case EgressDenied():
+            return Refusal("policy", str(error))
+        case NoProvider():
+            return Refusal("no-provider", str(error))
+        case ProviderError():
+            return Refusal(error.kind.value, str(error))
+        case _:
+            return Refusal("failed", str(error))
+
+
+async def _closable(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    """Pass events on, closing their source at the end: an iterator need not be a generator."""
+    try:
+        async for event in events:
+            yield event
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            await close()
