@@ -15,7 +15,7 @@ from glossator_providers.dialects import failure
 from glossator_providers.dialects.characters import Joiner, mend
 from glossator_providers.dialects.dialect import Payload
 from glossator_providers.dialects.openai_chat import serialised
-from glossator_providers.dialects.values import count, items, mapping, parse, text
+from glossator_providers.dialects.values import count, mapping, parse, text
 from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.framing import Frame
 from glossator_providers.model import (
@@ -124,10 +124,8 @@ class LineDecoder:
             if (asked, answered) != (None, None):
                 deltas.append(Usage(asked, answered))
             reason = text(line.get("done_reason"))
-            called = bool(items(message.get("tool_calls")))
-            # Versions before 0.3 give no reason, and then it is the end.
-            finish = _REASONS.get(reason or "stop", FinishReason.OTHER)
-            deltas.append(Finished(FinishReason.TOOL_CALLS if called else finish, mend(reason) or None))
+            # Old versions give no reason, and then it is the end.
+            deltas.append(Finished(_REASONS.get(reason or "stop", FinishReason.OTHER), mend(reason) or None))
         return deltas
 
     def end(self) -> None:

@@ -1,0 +1,241 @@
+"""Every recorded answer of a real provider is read as its official SDK read it, or better, with the reason."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import parts
+import recorded
+from glossator_providers.errors import Kind, ProviderError, may_try_again
+from glossator_providers.model import FinishReason, Usage
+
+CASES = recorded.cases()
+FAILURES = [case for case in CASES if case.suggested is not None or case.response["status"] >= 400]
+ANSWERS = [
+    case
+    for case in CASES
+    if case not in FAILURES and case.expected["outcome"] == "ok" and "models" not in case.expected
+]
+LISTS = [case for case in CASES if "models" in case.expected]
+STREAMS = [case for case in CASES if case.streamed]
+
+# Words of suggested.json for our kinds. Where two of them meet in one kind, the router would do the same for both.
+KINDS = {
+    "auth": Kind.AUTH,
+    "permission": Kind.FORBIDDEN,
+    "not_found": Kind.NO_MODEL,
+    "quota": Kind.NO_CREDIT,
+    "context_length": Kind.TOO_LONG,
+    "too_large": Kind.TOO_LONG,
+    "empty_response": Kind.TOO_LONG,  # LM Studio's way to say that the prompt did not fit
+    "rate_limit": Kind.RATE,
+    "overloaded": Kind.OVERLOADED,
+    "server_error": Kind.SERVER,
+    "bad_request": Kind.BAD_REQUEST,
+    "unknown": Kind.BAD_REQUEST,  # "Token limit reached", with the code 400, in mid-stream
+    "truncated": Kind.BROKEN_STREAM,
+    "connection": Kind.BROKEN_STREAM,  # all that a decoder can know; the transport says NETWORK before it is asked
+}
+# Where our delay is not the suggested one, and why.
+OTHER_DELAYS = {
+    # `retry-after: 1` and `retry-after-ms: 494` came together: the longest counts, since Azure has sent 1 and 0.
+    "openai-chat/error-429-tpm": 1.0,
+}
+# Where our usage is not what the SDK tells, beyond the two rules of `usage_of`, and why.
+OTHER_USAGES = {
+    # Groq tells it in `x_groq`, which its SDK leaves to the caller to look for.
+    "groq/stream-unicode-emoji-long--compound-beta-dea1a": Usage(5003, 359),
+}
+
+FINISH_REASONS = {
+    "stop": FinishReason.STOP,
+    "end_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "refusal": FinishReason.REFUSED,
+    "pause_turn": FinishReason.OTHER,
+    "load": FinishReason.OTHER,
+    None: FinishReason.OTHER,
+}
+
+
+def name(case: recorded.Case) -> str:
+    """Name a case in a test's report."""
+    return case.name
+
+
+def heard_of(case: recorded.Case) -> recorded.Heard:
+    """Read a case as the router would."""
+    if case.response["status"] >= 400:
+        return recorded.Heard((), case.dialect.explain(case.response["status"], case.response["headers"], case.body))
+    if case.streamed:
+        return recorded.hear(case.dialect, case.body, row=case.row)
+    try:
+        return recorded.Heard(tuple(case.dialect.read(case.body)), None)
+    except ProviderError as error:
+        return recorded.Heard((), error)
+
+
+def usage_of(case: recorded.Case) -> Usage | None:
+    """Return the usage that the SDK read, in our definition of it."""
+    if case.name in OTHER_USAGES:
+        return OTHER_USAGES[case.name]
+    told = case.expected["usage"]
+    if told is None or (told["input"], told["output"]) == (None, None):
+        return None
+    asked, answered, cached, thought = told["input"], told["output"], told["cached"], told.get("reasoning")
+    if case.row.kind == "anthropic":
+        # Anthropic's `input_tokens` leaves out what the cache had a part in; ours is the whole prompt.
+        asked += (cached or 0) + (told.get("cache_write") or 0)
+    if case.row.kind == "xai":
+        # xAI's `completion_tokens` leaves out what was thought, which is billed as output; ours is the whole output.
+        answered += thought
+    return Usage(asked, answered, cached, thought)
+
+
+def test_the_recorded_traffic_is_there() -> None:
+    """The data that this file reads lies beside the checkout; otherwise this line says so."""
+    parts.shared_data("wire", "dev")
+    assert len(CASES) > 200
+    assert len(STREAMS) > 100
+
+
+@pytest.mark.parametrize("case", ANSWERS, ids=name)
+def test_an_answer_is_what_the_official_sdk_read(case: recorded.Case) -> None:
+    """Text, thoughts, finish reason, usage and model are those that the vendor's own library reads."""
+    if case.expected["outcome"] == "skip":
+        pytest.skip("no chat")
+    heard = heard_of(case)
+    assert heard.error is None
+    assert heard.text == case.expected["text"]
+    assert heard.reasoning == case.expected.get("reasoning", "")
+    assert (heard.started.model if heard.started else None) == case.expected["model"]
+    assert heard.finished is not None
+    assert heard.finished.raw == case.expected["finish_reason"]
+    assert heard.finished.reason is FINISH_REASONS[case.expected["finish_reason"]]
+    assert heard.usage == usage_of(case)
+
+
+@pytest.mark.parametrize("case", FAILURES, ids=name)
+def test_a_failure_is_named_as_argued(case: recorded.Case) -> None:
+    """Kind, status, message, delay and what may be tried again are as the recordings and the documentation argue."""
+    suggested, expected = case.suggested, case.expected
+    assert suggested is not None
+    heard = heard_of(case)
+    if suggested["kind"] == "content_filter":
+        assert heard.error is None
+        assert heard.finished is not None
+        assert heard.finished.reason is FinishReason.REFUSED
+        return
+    error = heard.error
+    assert error is not None
+    assert error.kind is KINDS[suggested["kind"]]
+    assert may_try_again(error.kind) is suggested["retryable"]
+    assert error.status == (case.response["status"] if case.response["status"] >= 400 else None)
+    assert error.retry_after == OTHER_DELAYS.get(case.name, suggested.get("retry_after_s"))
+    assert heard.text == expected["text"], "what arrived before the failure is what the SDK kept"
+    assert error.partial is bool(expected["text"])
+    if expected["outcome"] == "error" and suggested["kind"] != "connection":
+        said = "\n".join(strings(expected["error"]))
+        # What looks like a key is blotted out of ours; all the rest stands in theirs.
+        assert all(part in said for part in error.message.split("***"))
+        assert error.message.strip("*")
+
+
+def strings(value: object) -> list[str]:
+    """Return every string inside a JSON value."""
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in strings(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in strings(item)]
+    return [value.replace('\\"', '"')] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("case", LISTS, ids=name)
+def test_a_list_of_models_is_what_the_official_sdk_read(case: recorded.Case) -> None:
+    """Every model that the vendor's library lists is listed, in its order."""
+    assert [model.name for model in case.dialect.models(case.body)] == case.expected["models"]
+
+
+def test_a_model_that_ollama_forwards_is_marked_remote() -> None:
+    """A model of ollama.com is told from one of this machine, though both answer on the same loopback address."""
+    case = recorded.Case(parts.shared_data("wire", "dev", "ollama", "plain-tags-with-cloud-model"))
+    assert {model.name: model.remote for model in case.dialect.models(case.body)} == {
+        "qwen3-coder:30b": False,
+        "gpt-oss:120b-cloud": True,
+    }
+
+
+def test_the_context_of_a_listed_model_is_told() -> None:
+    """Where a list says how many tokens fit, it is read, in each vendor's word for it."""
+    sizes = {
+        case.row.kind: {model.name: model.context_tokens for model in case.dialect.models(case.body)} for case in LISTS
+    }
+    parts.shared_data("wire", "dev")
+    assert sizes["llamacpp"] == {"tiny-random-llama": 1024}
+    assert sizes["anthropic"]["claude-sonnet-5"] == 1_000_000
+    assert sizes["openrouter"]["anthropic/claude-sonnet-5"] == 1_000_000
+    assert sizes["mistral"]["mistral-medium-2505"] == 131_072
+
+
+def test_models_that_only_embed_are_not_listed() -> None:
+    """LM Studio lists embedding models among the others; nobody can chat with them."""
+    case = recorded.Case(parts.shared_data("wire", "dev", "lmstudio", "plain-v0-models"))
+    found = {model.name: model.context_tokens for model in case.dialect.models(case.body)}
+    assert found
+    assert not any("embed" in model for model in found)
+    assert all(found.values())
+
+
+@pytest.mark.parametrize("case", STREAMS, ids=name)
+def test_any_split_of_the_bytes_gives_the_same_deltas(case: recorded.Case) -> None:
+    """The bytes cut in two, at every point (a sample where they are many), give the same frames, hence the same deltas."""
+    body, dialect = case.body, case.dialect
+    whole = recorded.frames(dialect, [body])
+    assert whole
+    step = 1 if len(body) <= 10_000 else len(body) // 100
+    for point in {*range(0, len(body) + 1, step), *range(max(0, len(body) - 40), len(body))}:
+        assert recorded.frames(dialect, [body[:point], body[point:]]) == whole
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_pieces_of_the_bytes_give_the_same_deltas(data: st.DataObject) -> None:
+    """Pieces of any number and length give the same deltas, and end in the same failure."""
+    parts.shared_data("wire", "dev")
+    case = data.draw(st.sampled_from([case for case in STREAMS if len(case.body) < 40_000]), label="case")
+    body = case.body
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(body)), max_size=40), label="cuts"))
+    pieces = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    assert recorded.frames(case.dialect, pieces) == recorded.frames(case.dialect, [body])
+
+
+@pytest.mark.parametrize("size", [1, 7, 1371])
+def test_a_stream_in_small_pieces_is_decoded_alike(size: int) -> None:
+    """One stream of each folder, byte by byte, seven by seven and as the replaying server sends them, gives its deltas."""
+    shortest = {case.row.kind: case for case in sorted(STREAMS, key=lambda case: -len(case.body)) if case in ANSWERS}
+    for case in shortest.values():
+        pieces = [case.body[start : start + size] for start in range(0, len(case.body), size)]
+        decoder = case.dialect.decoder(case.row)
+        deltas = [delta for frame in recorded.frames(case.dialect, pieces) for delta in decoder.decode(frame)]
+        decoder.end()
+        assert tuple(deltas) == recorded.hear(case.dialect, case.body, row=case.row).deltas
+
+
+@pytest.mark.parametrize("case", [case for case in STREAMS if case in ANSWERS], ids=name)
+def test_an_answer_that_breaks_off_anywhere_is_an_error(case: recorded.Case) -> None:
+    """Whatever point the connection ends at before the protocol's last event, it is BROKEN_STREAM, never an answer."""
+    if case.row.kind == "openai-compatible":
+        pytest.skip("this row does without the last event; see test_dialects")
+    body = case.body.rstrip()
+    step = max(1, len(body) // 40)
+    for length in {*range(0, len(body), step), *range(max(0, len(body) - 60), len(body))}:
+        heard = recorded.hear(case.dialect, body[:length], row=case.row)
+        assert heard.error is not None, f"the first {length} of {len(body)} bytes passed for an answer"
+        assert heard.error.kind is Kind.BROKEN_STREAM
+        assert heard.error.partial is bool(heard.text)
