@@ -326,18 +326,4 @@ function M.with_words(words, prompt, callback)
   end)
 end
 
----@private
----@param result any
----@return string
-function M.describe_status(result)
-  return vim.inspect(result)
-end
-
----@private
----@param result any
----@return string
-function M.describe_why(result)
-  return vim.inspect(result)
-end
-
 return M
