@@ -26,6 +26,7 @@ from glossator_providers.privacy.policy import Policy
 from glossator_providers.secrets import Secret, from_command, from_environment
 
 ORGANISATION_FILE = Path("/etc/glossator/policy.toml")
+EMBEDDED_ADDRESS = "http://localhost/v1"  # what an embedded model's requests say, whose socket is known once it runs
 PROJECT_FILE = ".glossator.toml"
 TOY = "toy"  # the model of an embedded provider that shows that any model runs
 
@@ -33,6 +34,9 @@ TOY = "toy"  # the model of an embedded provider that shows that any model runs
 _OTHER_NAMES = {"claude": "anthropic", "grok": "xai", "google": "gemini"}
 # From the loosest to the strictest.
 _ON_SECRET: tuple[Literal["local", "refuse"], ...] = ("local", "refuse")
+
+# A model that is loaded first, or reads a long prompt on a laptop, takes its time; nobody else waits for it.
+LOCAL_TIMEOUTS = Timeouts(connect=5, first_token=120, idle=60, total=600)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[\w][\w. /:-]{0,63}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -44,12 +48,12 @@ class _Table(BaseModel):
 
 
 class TimeoutSettings(_Table):
-    """How long each part of an answer may take, in seconds."""
+    """How long each part of an answer may take, in seconds; what is not said is 5, 30, 20, 120, on this machine 5, 120, 60, 600."""
 
-    connect: Seconds = 5
-    first_token: Seconds = 30
-    idle: Seconds = 20
-    total: Seconds = 120
+    connect: Seconds | None = None
+    first_token: Seconds | None = None
+    idle: Seconds | None = None
+    total: Seconds | None = None
 
 
 class LimitSettings(_Table):
@@ -105,6 +109,8 @@ class ProviderSettings(_Table):
         ways = [way for way in ("key_env", "key_command", "keychain") if getattr(self, way) is not None]
         if len(ways) > 1:
             raise mistake(f"{' and '.join(ways)} exclude each other: keep one")
+        if self.base_url is not None and self.kind == "embedded":
+            raise mistake("an embedded model has no base_url: it runs in a process of its own")
         if self.base_url is None and row.base_url is None and self.kind != "embedded":
             raise mistake(f"the kind {self.kind!r} needs a base_url")
         if self.model is None and self.kind == "embedded":
@@ -456,6 +462,7 @@ def _configured(name: str, settings: ProviderSettings, environment: Mapping[str,
     if settings.kind == "embedded" and model != TOY:
         model = str(Path(model).expanduser())
     timeout = settings.timeout
+    usual = LOCAL_TIMEOUTS if row.local else Timeouts()
     return Provider(
         name=name,
         row=row,
@@ -463,14 +470,19 @@ def _configured(name: str, settings: ProviderSettings, environment: Mapping[str,
         base_url=_address(settings, row),
         key=_key(settings, row, environment),
         max_tokens=settings.max_tokens,
-        timeouts=Timeouts(timeout.connect, timeout.first_token, timeout.idle, timeout.total),
+        timeouts=Timeouts(
+            connect=timeout.connect or usual.connect,
+            first_token=timeout.first_token or usual.first_token,
+            idle=timeout.idle or usual.idle,
+            total=timeout.total or usual.total,
+        ),
         toy=settings.kind == "embedded" and model == TOY,
     )
 
 
 def _address(settings: ProviderSettings, row: Row) -> str:
     if settings.base_url is None:
-        return row.base_url or ""
+        return row.base_url or EMBEDDED_ADDRESS
     if row.local and row.base_url is not None and not urlsplit(settings.base_url).path:
         # `http://127.0.0.1:8081` for a llama.cpp means its API, which lies below /v1.
         return settings.base_url + urlsplit(row.base_url).path

@@ -56,8 +56,8 @@ def read_table(path: Path) -> tuple[dict[str, Any], str] | None:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         # Only the position is told: the message of the parser can quote the file, and a key may stand in it.
         where = re.search(r"at line (\d+)", str(error))
-        line_suffix = f":{where[1]}" if where else ""
-        raise ConfigError(f"{path}{line_suffix}: this is not TOML (https://toml.io)") from None
+        line = int(where[1]) if where else text.count("\n") + 1  # it says "at end of document" otherwise
+        raise ConfigError(f"{path}:{line}: this is not TOML (https://toml.io)") from None
 
 
 def validate(model: type[Model], table: Mapping[str, Any], *, source: str, text: str = "") -> Model:
@@ -82,8 +82,9 @@ def line_of(text: str, path: Sequence[str]) -> int | None:
             here = table + _parts(key["path"])
         else:
             continue
-        if list(path[: len(here)]) == here and (best is None or len(here) > best[0]):
-            best = (len(here), number)
+        depth = min(len(path), len(here))
+        if list(path[:depth]) == here[:depth] and (best is None or depth > best[0]):
+            best = (depth, number)
     return best[1] if best else None
 
 

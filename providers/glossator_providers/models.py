@@ -1,0 +1,65 @@
+"""Which models a server has, and which of them is the sensible one for somebody who named none."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+from glossator_providers import dialects
+from glossator_providers.auth import sign
+from glossator_providers.catalog import Provider
+from glossator_providers.errors import Kind, ProviderError
+from glossator_providers.model import ModelInfo
+from glossator_providers.privacy import Cleared
+from glossator_providers.transport import Call, Transport
+
+_LARGEST_LIST = 4 << 20  # bytes
+_NO_CHAT = re.compile(r"embed|rerank|whisper|bge-|minilm|tts|moderation|dall-e|stable-diffusion|guard", re.IGNORECASE)
+_CODE = re.compile(r"code|devstral|starcoder", re.IGNORECASE)
+_UNTAUGHT = re.compile(r"[-:_](base|fim|text)\b", re.IGNORECASE)
+
+
+async def list_models(provider: Provider, *, transport: Transport, cleared: Cleared, seconds: float) -> list[ModelInfo]:
+    """Ask a provider for its models; raises ProviderError or EgressDenied. `seconds` bounds the whole question."""
+    dialect = dialects.get(provider.row.dialect)
+    headers = await asyncio.to_thread(sign, provider) if _is_slow(provider) else sign(provider)
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            transport.send(Call(cleared, provider, dialect.list_models(), headers)) as response,
+        ):
+            body = await response.read(_LARGEST_LIST)
+    except TimeoutError:
+        raise ProviderError(
+            Kind.TIMEOUT, f"it did not list its models within {seconds:g} s", provider=provider.name
+        ) from None
+    if response.status != 200:  # noqa: PLR2004  the only good answer to this question
+        raise dialect.explain(response.status, response.headers, body)
+    return dialect.models(body)
+
+
+def choose_model(models: Sequence[ModelInfo]) -> str | None:
+    """Return the model to use of those that a server on this machine lists, None where none can chat.
+
+    Models that are forwarded to another machine and those that only embed, rank or listen are left out. Then models made for
+    code come before the others, and those taught to follow instructions before bare completion; the server's own order decides
+    the rest (Ollama lists the newest first).
+    """
+    able = [model for model in models if not leaves_the_machine(model) and not _NO_CHAT.search(model.name)]
+    ranked = sorted(able, key=lambda model: (bool(_UNTAUGHT.search(model.name)), not _CODE.search(model.name)))
+    return ranked[0].name if ranked else None
+
+
+def leaves_the_machine(model: ModelInfo) -> bool:
+    """Say whether a local server would forward this model's requests, by its word or by its name (Ollama's `…-cloud`)."""
+    return model.remote or model.name.endswith(("-cloud", ":cloud"))
+
+
+def same_model(one: str, other: str) -> bool:
+    """Say whether two names mean the same model: `gemma3` is `gemma3:latest` at Ollama."""
+    return one.removesuffix(":latest") == other.removesuffix(":latest")
+
+
+def _is_slow(provider: Provider) -> bool:
+    return provider.key is not None and not provider.key.ready
