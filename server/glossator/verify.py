@@ -14,15 +14,15 @@ from types import MappingProxyType
 
 from glossator import syntax
 from glossator.checkers import CheckerFailed, Toolbox
+from glossator.checkers.recognise import normal, target
 from glossator.checkers.row import Finding
-from glossator.checkers.suppressions import silenced
+from glossator.checkers.suppressions import silenced, without_comments
 from glossator.document import Diagnostic, Region, Severity, Snapshot, split_lines
 from glossator.tasks.task import State, Verdict
 
 KEPT = 0.3  # share of a region's lines below which a change destroys it; right recorded fixes go below in under 1 %
 SUSPECT = 0.5  # share below which a change that also leaves a placeholder destroys
 SMALL = 5  # lines; a region up to this size is not judged by the share alone
-NEAR = 3  # lines; how far an editor's place of a problem and the checker's may lie apart
 _LONGEST_DIFF = 4000  # lines; a longer changed stretch counts as changed throughout
 _SHOWN = 3  # problems that one line names
 
@@ -111,6 +111,13 @@ def _python_error(text: str, *, grammar_is_known: bool) -> str | None:
     return None
 
 
+def _parses(snapshot: Snapshot) -> bool:
+    wrong = syntax.errors(snapshot.language, snapshot.text)
+    return not wrong and (
+        snapshot.language != "python" or _python_error(snapshot.text, grammar_is_known=wrong is not None) is None
+    )
+
+
 # A problem with one of these words is about code that is too much: taking that code away is the way to mend it.
 _REMOVABLE = re.compile(
     r"\b(?:unused|un-used|never (?:used|read|constructed)|not (?:used|accessed)|unreachable|redundant|duplicate[ds]?|unnecessary"
@@ -120,7 +127,7 @@ _REMOVABLE = re.compile(
 )
 _PLACEHOLDER = re.compile(
     r"^\s*(?:pass|\.\.\.|raise NotImplementedError\b.*|todo!\(.*|unimplemented!\(.*|throw new Error\(.*not implemented.*"
-    r"|return(?: None| null| undefined| 0| false| nil)?;?|[:{}];?)\s*$",
+    r"|return(?: None| null| undefined| 0| false| nil)?;?)\s*$",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -130,11 +137,12 @@ def _destruction(base: Snapshot, text: str, diagnostics: tuple[Diagnostic, ...],
     lost_symbols = _lost_symbols(base, text, diagnostics, removable=removable)
     if lost_symbols:
         return f"removes {_listed(lost_symbols)}, which the problem is not about"
+    old, new = without_comments(base.language, base.text), without_comments(base.language, text)
     first, last = region.start.line, max(region.start.line, region.end.line - (region.end.column == 0))
     inside, outside = Counter[str](), Counter[str]()
-    for number, line in enumerate(base.lines):
+    for number, line in enumerate(split_lines(old)):
         (inside if first <= number <= last else outside)[_bare(line)] += 1
-    here = Counter(_bare(line) for line in split_lines(text))
+    here = Counter(_bare(line) for line in split_lines(new))
     del inside[""], outside[""], here[""]
     pointed = Counter[str]()
     if removable:
@@ -145,10 +153,9 @@ def _destruction(base: Snapshot, text: str, diagnostics: tuple[Diagnostic, ...],
     lost = (inside + outside) - here - pointed
     touched = inside.total() + (outside - here).total()
     kept = 1 - lost.total() / touched if touched else 1.0
-    placeholders = len(_PLACEHOLDER.findall(text)) - len(_PLACEHOLDER.findall(base.text))
-    if touched > SMALL and kept < KEPT and not _words_stay(base, text):
+    if touched > SMALL and kept < KEPT and not _words_stay(old, new):
         return f"removes {lost.total()} of {touched} lines, which the problem is not about"
-    if placeholders > 0 and kept < SUSPECT and lost.total() > 1:
+    if len(_PLACEHOLDER.findall(new)) > len(_PLACEHOLDER.findall(old)) and kept < SUSPECT and lost.total() > 1:
         return f"replaces {lost.total()} of {touched} lines by a placeholder"
     if not here and not removable:
         return "removes everything"
@@ -160,22 +167,18 @@ def _bare(line: str) -> str:
 
 
 _WORD = re.compile(r"\w+")
-_WORDS_KEPT = 0.6
+_WORDS_KEPT = 0.6  # share
 
 
-def _words_stay(base: Snapshot, text: str) -> bool:
-    """Say whether the words of the lines that changed are mostly still there: code that was moved or wrapped anew, not removed."""
-    before = Counter(_WORD.findall(base.text))
-    after = Counter(_WORD.findall(text))
-    same = Counter[str]()
-    for line in (Counter(split_lines(base.text)) & Counter(split_lines(text))).elements():
-        same.update(_WORD.findall(line))
-    before, after = before - same, after - same
-    return before.total() == 0 or (before & after).total() / before.total() >= _WORDS_KEPT
+def _words_stay(old: str, new: str) -> bool:
+    """Say whether the words of the lines that went are mostly still there: code that was written anew, not removed."""
+    there, here = Counter(split_lines(old)), Counter(split_lines(new))
+    before, after = (set(_WORD.findall("".join(lines))) for lines in (there - here, here - there))
+    return len(before & after) >= _WORDS_KEPT * len(before)
 
 
 def _lost_symbols(base: Snapshot, text: str, diagnostics: tuple[Diagnostic, ...], *, removable: bool) -> list[str]:
-    if syntax.errors(base.language, base.text):
+    if not _parses(base):
         return []  # what a broken text defines is a guess
     before, after = (Counter(syntax.symbols(base.language, one)) for one in (base.text, text))
     lost = before - after
@@ -252,11 +255,11 @@ def compare(
 ) -> Verdict:
     """Judge by what the checker *name* says *before* (of *base*) and *after* (of *text*), both in the same state."""
     change = Change.between(base.lines, split_lines(text))
-    came, went = _differences(before, after, change)
     targets = [target(one, before) for one in diagnostics]
     asked = [found for found in targets if found is not None]
+    came, went = _differences(before, after, change, asked)
     mildest = max((found.diagnostic.severity for found in asked), default=Severity.WARNING)
-    masked = bool(syntax.errors(base.language, base.text))
+    masked = not _parses(base)
     bad = tuple(
         one.diagnostic
         for one in came
@@ -284,57 +287,6 @@ def compare(
 _UNDEFINED = re.compile(
     r"\bF821\b|\breportUndefinedVariable\b|\bname-defined\b|\bE04(?:25|12|32|33)\b|\b(?:2304|2552)\b|was not declared in this scope"
 )
-
-
-def target(diagnostic: Diagnostic, findings: tuple[Finding, ...]) -> Finding | None:
-    """Return what *diagnostic*, as an editor shows it, is among the checker's own *findings*; None where it is not there.
-
-    The rule's code or its name must agree, or, where one of them has none, the message; the place may be some lines off.
-    """
-    near = [one for one in findings if _distance(diagnostic.region, one.diagnostic.region) <= NEAR]
-    same = [one for one in near if _agree(diagnostic, one)]
-    if not same and near and _spelled(diagnostic.source) != _spelled(near[0].diagnostic.source):
-        # Another tool's words for it (clangd's for gcc's): the place decides.
-        same = [one for one in near if one.diagnostic.region.touches(diagnostic.region)]
-    return min(same, key=lambda one: _unlikeness(diagnostic, one.diagnostic), default=None)
-
-
-def _unlikeness(one: Diagnostic, other: Diagnostic) -> tuple[int, int, int]:
-    return (
-        _distance(one.region, other.region),
-        abs(one.region.start.column - other.region.start.column),
-        int(_normal(one.message) != _normal(other.message)),
-    )
-
-
-def _agree(diagnostic: Diagnostic, finding: Finding) -> bool:
-    code, own = _spelled(diagnostic.code), _spelled(finding.diagnostic.code)
-    if code and own:
-        return code == own or code in {_spelled(alias) for alias in finding.aliases}
-    ours, theirs = _normal(diagnostic.message), _normal(finding.diagnostic.message)
-    return (
-        ours.startswith(theirs)
-        or theirs.startswith(ours)
-        or difflib.SequenceMatcher(None, ours, theirs).ratio() >= _ALIKE
-    )
-
-
-_ALIKE = 0.8  # share of two messages that must agree where there is no code
-
-
-def _spelled(code: str | None) -> str:
-    return (code or "").strip().lower()
-
-
-def _normal(message: str) -> str:
-    """Return the first line of *message* without what differs between fronts, and without numbers, which move with the text."""
-    first = (message.strip().splitlines() or [""])[0]
-    return re.sub(r"\d+", "#", re.sub(r"[\u2018\u2019\u201c\u201d\"`]", "'", first)).casefold()
-
-
-def _distance(one: Region, other: Region) -> int:
-    """Return how many lines lie between two regions, 0 where they share one."""
-    return max(0, one.start.line - other.end.line, other.start.line - one.end.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,10 +342,13 @@ class Change:
 
 
 def _differences(
-    before: tuple[Finding, ...], after: tuple[Finding, ...], change: Change
+    before: tuple[Finding, ...], after: tuple[Finding, ...], change: Change, asked: list[Finding]
 ) -> tuple[list[Finding], list[Finding]]:
-    """Return the findings that came and those that went; one that only moved is neither."""
-    came, went = list(after), list(before)
+    """Return the findings that came and those that went; one that only moved is neither.
+
+    Of several that read alike on changed lines nobody can say which one went: those *asked* about did, if any.
+    """
+    came, went = list(after), [one for one in before if one not in asked] + [one for one in before if one in asked]
     for alike in (_same_place, _same_problem, _same_rule):
         for old in list(went):
             line = change.moved(old.diagnostic.region.start.line)
@@ -414,7 +369,7 @@ def _same_place(old: Diagnostic, new: Diagnostic, line: int | None) -> bool:
 
 
 def _same_problem(old: Diagnostic, new: Diagnostic, line: int | None) -> bool:  # noqa: ARG001  one of three with one shape
-    return old.code == new.code and _normal(old.message) == _normal(new.message)
+    return old.code == new.code and normal(old.message) == normal(new.message)
 
 
 def _same_rule(old: Diagnostic, new: Diagnostic, line: int | None) -> bool:
@@ -432,7 +387,7 @@ def _came_again(asked: Finding, came: list[Finding], change: Change) -> bool:
     old = asked.diagnostic
     return any(
         new.diagnostic.code == old.code
-        and (old.code is not None or _normal(new.diagnostic.message) == _normal(old.message))
+        and (old.code is not None or normal(new.diagnostic.message) == normal(old.message))
         and change.replaces(old.region, new.diagnostic.region)
         for new in came
     )

@@ -96,6 +96,15 @@ def silenced(language: str, old: str, new: str) -> str | None:
     return None
 
 
+def without_comments(language: str, text: str) -> str:
+    """Return *text* without its comments, line for line."""
+    return _tokens(language).sub(lambda match: match[0] if match["comment"] is None else _ends(match["comment"]), text)
+
+
+def _ends(comment: str) -> str:
+    return "".join(character for character in comment if character in "\r\n")
+
+
 def _found(language: str, text: str) -> dict[str, Counter[str]]:
     """Count by kind the rules that *text* silences; the empty one stands for all rules."""
     found: dict[str, Counter[str]] = {}
@@ -127,6 +136,9 @@ def _split(language: str, text: str) -> tuple[str, str]:
             return " "
         return '""'
 
-    tokens = _HASH_TOKENS if language == "python" else _SHELL_TOKENS if language in _HASH else _SLASH_TOKENS
-    code = tokens.sub(take, text)
+    code = _tokens(language).sub(take, text)
     return "\n".join(comments), code
+
+
+def _tokens(language: str) -> re.Pattern[str]:
+    return _HASH_TOKENS if language == "python" else _SHELL_TOKENS if language in _HASH else _SLASH_TOKENS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from glossator.checkers import gcc, mypy, pyright, ruff, rust, shellcheck, typescript
+from glossator.checkers import eslint, gcc, mypy, pyright, ruff, rust, shellcheck, typescript
 from glossator.checkers.row import Row
 
 _PYTHON = frozenset({"python"})
@@ -57,6 +57,15 @@ _ROWS = (
         command=typescript.command,
         read=typescript.read,
         shadow=True,
+    ),
+    Row(
+        "eslint",
+        sources=frozenset({"eslint"}),
+        languages=_SCRIPTS,
+        programs=("eslint",),
+        command=eslint.command,
+        read=eslint.read,
+        runs_workspace=True,  # its configuration is a program
     ),
     Row(
         "shellcheck",
