@@ -6,11 +6,14 @@ import copy
 import io
 import json
 import logging
+import os
 import pickle
 import pprint
+import select
 import sys
 import threading
 import traceback
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -110,14 +113,13 @@ def test_any_value_is_a_key_or_a_clear_error_that_does_not_repeat_it(value: str)
         assert found.reveal().encode("ascii").decode().isprintable()
 
 
-def test_a_command_runs_without_a_shell_once_and_when_first_needed(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_command_runs_without_a_shell_once_and_when_first_needed(tmp_path: Path) -> None:
     """The first line of the output is the key; notes below it, as password managers keep them, are not."""
-    folder = tmp_path_factory.mktemp("key")
     script = (
         "import pathlib, sys; p = pathlib.Path(sys.argv[1]); p.write_text(p.read_text() + 'x' if p.exists() else 'x');"
         "print(sys.argv[2]); print('user: me')"
     )
-    ran = folder / "ran"
+    ran = tmp_path / "ran"
     secret = from_command([sys.executable, "-c", script, str(ran), "$(echo key) `id`;*"])
     assert not ran.exists()
     assert not secret.ready
@@ -164,8 +166,19 @@ def test_a_command_that_fails_says_so_without_what_it_printed(argv: list[str], m
     assert KEY not in str(caught.value)
 
 
-def test_a_command_that_hangs_is_ended_with_all_that_it_started() -> None:
+def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     """A password manager that waits for ever does not keep the server: its whole process group is ended."""
-    hang = "import signal, subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()']); signal.pause()"
-    with pytest.raises(ConfigError, match=r"did not answer within 0\.5 s"):
-        from_command([sys.executable, "-c", hang], timeout=0.5).reveal()
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    # The child of the command holds the fifo open: its end is how we see that child end.
+    hang = "import os, signal, sys; os.fork() or os.write(os.open(sys.argv[1], os.O_WRONLY), b'x'); signal.pause()"
+    try:
+        with pytest.raises(ConfigError, match="did not answer within 2 s"):
+            from_command([sys.executable, "-c", hang, str(fifo)], timeout=2).reveal()
+        assert os.read(reader, 10) == b"x"
+        ready, _, _ = select.select([reader], [], [], 10)
+        assert ready
+        assert os.read(reader, 10) == b""
+    finally:
+        os.close(reader)
