@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,7 @@ class Application:
         self.runs: asyncio.Queue[Run] = asyncio.Queue()
         self.offered: Offer = Offer()
         self.hovering: asyncio.Future[str | None] | str | None = None
+        self.consent: Callable[[str], Awaitable[bool]] | None = None
         self.closed = False
         self.built: dict[str, Any] = {}
         self.builds = 0

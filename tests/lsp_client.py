@@ -44,8 +44,6 @@ class Client:
         self.requests: list[dict[str, Any]] = []
         self.handlers: dict[str, Callable[[Any], Any]] = {}
         self.ended = asyncio.Event()
-        self.reading = asyncio.Event()
-        self.reading.set()
         self.process: asyncio.subprocess.Process | None = None
         self.exit_code: asyncio.Task[int] | None = None
         self._task = asyncio.create_task(self._read_all())
@@ -53,7 +51,6 @@ class Client:
     async def _read_all(self) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                await self.reading.wait()
                 header = await self._reader.readuntil(b"\r\n\r\n")
                 length = re.search(rb"Content-Length: (\d+)", header)
                 assert length is not None, header
@@ -70,8 +67,8 @@ class Client:
             self._answer(message["id"], handler, message.get("params"))
         else:
             self.notifications.append(message)
-            if (handler := self.handlers.get(message["method"])) is not None:
-                handler(message.get("params"))
+            handler = self.handlers.get(message["method"], lambda _: None)
+            handler(message.get("params"))
         self._news.set()
 
     def _answer(self, message_id: Any, handler: Callable[[Any], Any], params: Any) -> None:
@@ -98,6 +95,16 @@ class Client:
         self._next += 1
         self.send({"id": self._next, "method": method, "params": params})
         return self._next
+
+    def pause(self) -> None:
+        """Stop reading: the pipe fills up."""
+        assert self.process is not None
+        self.process._transport.get_pipe_transport(1).pause_reading()  # type: ignore[attr-defined]  # no other way to it
+
+    def go_on(self) -> None:
+        """Read again."""
+        assert self.process is not None
+        self.process._transport.get_pipe_transport(1).resume_reading()  # type: ignore[attr-defined]  # no other way to it
 
     async def response(self, message_id: Any) -> Any:
         """Wait for the answer to a request; raise `Failed` if it is an error."""

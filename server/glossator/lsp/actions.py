@@ -136,19 +136,19 @@ def _for_code(
     offer: Offer | None,
 ) -> list[Item]:
     refusal = offer.refusal if offer is not None else None
-    private = refusal.message if refusal is not None and refusal.kind == "policy" else None
     modelless = refusal.message if refusal is not None else None
     place = {"uri": snapshot.uri, "version": snapshot.version}
     converter = connection.server.protocol._converter  # noqa: SLF001  pygls offers no other way to its converter
     items: list[Item] = []
+    # These stay on without a model: the checkers' handbook may answer, and where it cannot, the run says why not.
     for problem in problems:
         plain = converter.unstructure(problem)
         argument = {**place, "range": plain["range"], "diagnostics": [plain]}
         quote = one_line(plain_message(problem.message), LONGEST_QUOTE)
         route = route_title(offer, problem)
         items += [
-            Item(f'Explain "{quote}" {route}', EXPLAIN_PROBLEM, "glossator.explain", argument, problem, private),
-            Item(f'Fix "{quote}" {route}', FIX_PROBLEM, "glossator.fix", argument, problem, private),
+            Item(f'Explain "{quote}" {route}', EXPLAIN_PROBLEM, "glossator.explain", argument, problem),
+            Item(f'Fix "{quote}" {route}', FIX_PROBLEM, "glossator.fix", argument, problem),
         ]
     route = route_title(offer)
     here = {**place, "range": converter.unstructure(params.range)}

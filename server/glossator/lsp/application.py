@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from glossator.document import Diagnostic, Point, Snapshot
@@ -19,7 +19,9 @@ class Offer(Protocol):
 
 
 class Application(Protocol):
-    """The product without an editor."""
+    """The product without an editor. `consent` asks the user a yes-or-no question; the connection sets it."""
+
+    consent: Callable[[str], Awaitable[bool]] | None
 
     async def discover(self) -> None:
         """Look for servers on this machine."""

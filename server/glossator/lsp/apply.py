@@ -110,23 +110,14 @@ def has_landed(before: str, wanted: str, text: str) -> bool:
 
 def describe(proposal: Proposal) -> str:
     """Say in a few words what the checker found, and who wrote it."""
+    from glossator.verify import describe as describe_verdict
+
     verdict = proposal.verdict
-    counts = "" if verdict.before is None or verdict.after is None else f" {verdict.before} → {verdict.after}"
-    checker = (verdict.checker or "checked") + counts
-    match verdict.state:
-        case State.FIXED:
-            words = f"✓ {checker}, nothing new"
-        case State.UNKNOWN:
-            words = "unverified: no checker could say" if verdict.checker is None else f"unverified: {checker}"
-        case State.UNCHANGED:
-            words = f"unverified: {checker}, the problem is still there"
-        case State.WORSE:
-            words = f"unverified: {checker}, {len(verdict.new)} new"
-        case State.SUPPRESSED:
-            words = f"unverified: {checker}, silenced rather than mended"
-        case State.DESTROYED | State.BROKEN:
-            words = "withheld"
-    return f"{words} ({proposal.author.title})"
+    words = describe_verdict(verdict)
+    if verdict.state is State.UNCHANGED and not words:
+        words = "the problem is still there"
+    label = words if verdict.verified else f"unverified: {words}" if words else "unverified"
+    return f"{label} ({proposal.author.title})"
 
 
 async def _send(

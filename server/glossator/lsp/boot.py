@@ -158,7 +158,8 @@ def _answer_first(
         return 1
     if method != "initialize":
         if "id" in message and isinstance(method, str):
-            channel.write(encode(failure(message_id, NOT_INITIALIZED, "The first request must be initialize")))
+            known = message_id if is_message_id(message_id) else None
+            channel.write(encode(failure(known, NOT_INITIALIZED, "The first request must be initialize")))
         return None
     if not is_message_id(message_id):
         channel.write(encode(failure(None, INVALID_REQUEST, "A request's id must be a number or a string")))

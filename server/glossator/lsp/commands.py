@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -220,12 +219,7 @@ def explain_decision(decision: Any) -> str:
     data = plain(decision)
     if not isinstance(data, dict):
         return one_line(str(data), LONGEST_MESSAGE)
-    level = data.get("level", "")
-    reasons = [str(one) for one in getattr(decision, "reasons", ())]
-    route = data.get("route") or []
-    names = (
-        [one if isinstance(one, str) else json.dumps(one) for one in route] if isinstance(route, list) else [str(route)]
-    )
-    words = f"{level}: {'; '.join(reasons)}" if reasons else f"{level}"
-    refused = "" if names else ", and no provider may be asked"
-    return one_line(f"{words} → {', '.join(names)}" if names else f"{words}{refused}", LONGEST_MESSAGE)
+    reasons = [one.get("clause") or one.get("rule") for one in data.get("reasons") or [] if isinstance(one, dict)]
+    route = [name for name in data.get("route") or [] if isinstance(name, str)]
+    words = f"{data.get('level')}" + (f" ({'; '.join(map(str, reasons))})" if reasons else "")
+    return one_line(f"{words}: would go to {', '.join(route) or 'no model'}", LONGEST_MESSAGE)

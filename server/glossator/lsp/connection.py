@@ -21,6 +21,8 @@ from glossator_providers.errors import GlossatorError
 
 SECONDS_FOR_CONFIGURATION = 1.0
 SECONDS_FOR_APPLICATION = 30.0
+SECONDS_FOR_CONSENT = 120.0
+ALLOW = "Allow in this workspace"
 
 log = logging.getLogger("glossator.lsp")
 
@@ -112,6 +114,7 @@ class Connection:
             self.show(f"glossator: {self.broken}", types.MessageType.Error)
             self._ready.set()
             return
+        application.consent = self.consent
         if self.application is not None:
             self._old.append(self.application)  # its jobs go on; it is closed with the connection
         self.application, self.broken = application, None
@@ -128,6 +131,16 @@ class Connection:
             except TimeoutError:
                 return None
         return self.application
+
+    async def consent(self, question: str) -> bool:
+        """Ask the user a yes-or-no question; no answer is a no."""
+        actions = [types.MessageActionItem(ALLOW), types.MessageActionItem("Not now")]
+        params = types.ShowMessageRequestParams(types.MessageType.Warning, f"glossator: {question}", actions)
+        try:
+            answer = await self.server.protocol.ask("window/showMessageRequest", params, seconds=SECONDS_FOR_CONSENT)
+        except (Refused, TimeoutError):
+            return False
+        return isinstance(answer, dict) and answer.get("title") == ALLOW
 
     async def close(self) -> None:
         """Close all applications."""

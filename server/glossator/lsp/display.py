@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
 from pathlib import Path
 
 from lsprotocol import types
@@ -74,6 +73,8 @@ class Display:
                 self._timer.cancel()
                 self._refresh()
         elif self._way == "file":
+            from glossator.consent import state_folder
+
             try:
                 path = write_file(state_folder(self._connection.environment), self._name, text)
             except OSError as problem:
@@ -116,15 +117,6 @@ def first_sentence(markdown: str) -> str:
     text = _DECORATION.sub("", " ".join(words))
     found = _SENTENCE.match(text)
     return one_line(found[1] if found else text, 300)
-
-
-def state_folder(environment: Mapping[str, str]) -> Path:
-    """Return the folder for what may be deleted at any time but should survive a restart."""
-    if folder := environment.get("GLOSSATOR_STATE_DIR"):
-        return Path(folder)
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("glossator", appauthor=False))
 
 
 def write_file(folder: Path, name: str, text: str) -> Path:
