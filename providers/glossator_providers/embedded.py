@@ -121,7 +121,7 @@ class Embedded:
         assert process.stdin is not None
         assert process.stdout is not None
         # The key goes through the pipe: arguments and environments of a process can be read by others.
-        settings = {"model": str(path), "socket": socket, "key": key, "parent": os.getpid()}
+        settings = {"model": str(path), "name": path.stem, "socket": socket, "key": key, "parent": os.getpid()}
         try:
             process.stdin.write(json.dumps(settings).encode() + b"\n")
             async with asyncio.timeout(READY_TIMEOUT):

@@ -1,6 +1,6 @@
 """The child process of `embedded`: llama.cpp's server for one model, ended by the end of its standard input.
 
-It reads one line of JSON, `{"model", "socket" or null, "key", "parent"}`, and writes one, `{"address"}`, when it is ready.
+It reads one line of JSON, `{"model", "name", "socket" or null, "key", "parent"}`, and writes one, `{"address"}`, when it is ready.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> None:
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = settings["model"]
-    parameters.model_alias = {os.path.basename(settings["model"])}  # noqa: PTH119  a name to show, not a path to open
+    parameters.model_alias = {settings["name"]}  # it would tell the path otherwise
     # A host name that ends in .sock is a Unix socket for llama.cpp's server.
     parameters.hostnames = [settings["socket"] or "127.0.0.1"]
     parameters.port = 0  # the system finds a free one

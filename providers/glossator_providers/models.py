@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from glossator_providers import dialects
 from glossator_providers.auth import sign
@@ -24,19 +24,28 @@ async def list_models(provider: Provider, *, transport: Transport, cleared: Clea
     """Ask a provider for its models; raises ProviderError or EgressDenied. `seconds` bounds the whole question."""
     dialect = dialects.get(provider.row.dialect)
     headers = await asyncio.to_thread(sign, provider) if _is_slow(provider) else sign(provider)
+    call = Call(cleared, provider, dialect.list_models(), headers)
     try:
-        async with (
-            asyncio.timeout(seconds),
-            transport.send(Call(cleared, provider, dialect.list_models(), headers)) as response,
-        ):
-            body = await response.read(_LARGEST_LIST)
+        async with asyncio.timeout(seconds):
+            try:
+                status, response_headers, body = await _fetch(transport, call)
+            except ProviderError as error:
+                if error.kind is not Kind.NETWORK:
+                    raise
+                # A kept connection may have been closed by the other side just now; the question may be asked twice.
+                status, response_headers, body = await _fetch(transport, call)
     except TimeoutError:
         raise ProviderError(
             Kind.TIMEOUT, f"it did not list its models within {seconds:g} s", provider=provider.name
         ) from None
-    if response.status != 200:  # noqa: PLR2004  the only good answer to this question
-        raise dialect.explain(response.status, response.headers, body)
+    if status != 200:  # noqa: PLR2004  the only good answer to this question
+        raise dialect.explain(status, response_headers, body)
     return dialect.models(body)
+
+
+async def _fetch(transport: Transport, call: Call) -> tuple[int, Mapping[str, str], bytes]:
+    async with transport.send(call) as response:
+        return response.status, response.headers, await response.read(_LARGEST_LIST)
 
 
 def choose_model(models: Sequence[ModelInfo]) -> str | None:
