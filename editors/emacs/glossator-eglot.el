@@ -13,7 +13,7 @@
 (setq-default eglot-confirm-server-edits nil)
 
 (defun glossator--arguments (&optional instruction)
-  "Return what the commands are about: the region or the place of the cursor, its problems, and INSTRUCTION."
+  "Return what the commands are about: a place, its problems, and INSTRUCTION."
   (let ((beginning (if (use-region-p) (region-beginning) (point)))
         (end (if (use-region-p) (region-end) (point))))
     (vector
@@ -24,26 +24,33 @@
             :diagnostics (glossator--diagnostics beginning end))
       (and instruction (list :instruction instruction))))))
 
+;; eglot keeps what a server said beside flymake's diagnostic; other backends of flymake have only their words.
 (defun glossator--diagnostics (beginning end)
-  "Return flymake's diagnostics between BEGINNING and END, whichever program found them, as LSP has them."
+  "Return all diagnostics that touch BEGINNING to END, as LSP has them."
   (vconcat
    (mapcar
     (lambda (diagnostic)
-      (list :range (list :start (eglot--pos-to-lsp-position (flymake-diagnostic-beg diagnostic))
-                         :end (eglot--pos-to-lsp-position (flymake-diagnostic-end diagnostic)))
-            :source (format "%s" (flymake-diagnostic-backend diagnostic))
-            :message (flymake-diagnostic-text diagnostic)))
+      (or (alist-get 'eglot-lsp-diag (flymake-diagnostic-data diagnostic))
+          (list :range
+                (list :start (eglot--pos-to-lsp-position (flymake-diagnostic-beg diagnostic))
+                      :end (eglot--pos-to-lsp-position (flymake-diagnostic-end diagnostic)))
+                :source (format "%s" (flymake-diagnostic-backend diagnostic))
+                :message (flymake-diagnostic-text diagnostic))))
     (flymake-diagnostics beginning (max end (min (1+ beginning) (point-max)))))))
 
 (defun glossator--run (command &optional instruction)
-  "Let the server run COMMAND, perhaps with an INSTRUCTION; the server answers at once and works in the background."
-  (let ((server (eglot--current-server-or-lose)))
-    (eglot--signal-textDocument/didChange)
-    (jsonrpc-async-request
-     server :workspace/executeCommand
-     (list :command command :arguments (glossator--arguments instruction))
-     :success-fn #'ignore
-     :error-fn (lambda (problem) (message "glossator: %s" (plist-get problem :message))))))
+  "Let the server run COMMAND on this place, perhaps with an INSTRUCTION."
+  (eglot--signal-textDocument/didChange)
+  (glossator--send command (glossator--arguments instruction)))
+
+;; The server answers at once and works in the background; `eglot-execute' would stop Emacs until it has answered.
+(defun glossator--send (command arguments)
+  "Let the server run COMMAND with ARGUMENTS, a vector."
+  (jsonrpc-async-request
+   (eglot--current-server-or-lose) :workspace/executeCommand
+   (list :command command :arguments arguments)
+   :success-fn #'ignore
+   :error-fn (lambda (problem) (message "glossator: %s" (plist-get problem :message)))))
 
 (defun glossator-explain ()
   "Explain the problem under the cursor, or the region."
@@ -68,7 +75,7 @@
 (defun glossator-cancel ()
   "End what is at work."
   (interactive)
-  (eglot-execute-command (eglot--current-server-or-lose) "glossator.cancel" []))
+  (glossator--send "glossator.cancel" []))
 
 (defun glossator-why ()
   "Tell where this file would go, and by which rule; nothing is sent."

@@ -27,6 +27,7 @@ main() {
     # Two runs at once share one build; the second finds the parts when the lock is free.
     exec 9>"$cache/.lock"
     flock -w 600 9 || { skip "Neovim" "another installation has held the lock for ten minutes"; return; }
+    rm -rf "$cache"/.building.* # what a killed run left behind
     work=$(mktemp -d "$cache/.building.XXXXXX")
     trap 'rm -rf "$work"' EXIT
     for part in "${missing[@]}"; do
@@ -45,7 +46,6 @@ skip() { # PART REASON
 
 cannot_build() { # prints the reason, or fails where there is none
     local tool
-    [ "$(uname -s)" = Linux ] || { echo "the real editors are Debian packages, and this system is not Linux"; return; }
     for tool in apt-get dpkg dpkg-deb flock; do
         command -v "$tool" >/dev/null || { echo "the real editors are Debian packages, and $tool is not installed"; return; }
     done
@@ -73,7 +73,7 @@ install_neovim() { # PART VERSION SUITE...
         rm -rf "${cache:?}/$part"
         echo "Debian $suite carries ${found:-a Neovim that does not start}, not $version" >>"$work/log"
     done
-    skip "$part" "not to be had from Debian $*: $(tail -n 1 "$work/log")"
+    skip "$part" "not to be had from Debian $*: $(grep -m 1 -E "^[WE]:" "$work/log" || tail -n 1 "$work/log")"
 }
 
 # Unpack packages of a Debian suite, and all that they depend on, into a folder. Apt works on lists, a status file and a
@@ -91,7 +91,7 @@ unpack() { # SUITE ROOT PACKAGE...
         -o "Dir::Cache=$state" -o "Dir::Cache::archives=$state/archives" -o "Dir::Log=$state/log"
         -o "Dir::Etc::sourcelist=$state/sources.list" -o Dir::Etc::sourceparts=/dev/null
         -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
-        -o APT::Install-Recommends=false -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20)
+        -o APT::Install-Recommends=false -o APT::Update::Error-Mode=any -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20)
     # Apt drops root's rights for downloads, and then may not read the folder of a user.
     [ "$(id -u)" -eq 0 ] && apt+=(-o APT::Sandbox::User=root)
     "${apt[@]}" update && "${apt[@]}" --yes --download-only install "$@" || return

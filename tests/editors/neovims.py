@@ -60,5 +60,7 @@ def neovims() -> list[object]:
     """Return the parameters of a test that runs in each Neovim; without any it is one that skips with the reason."""
     if found := find_neovims():
         return [pytest.param(one, id=str(one)) for one in found]
-    reason = "no Neovim 0.10 or newer is installed: tests/editors/install.sh brings two where the system is Debian or Ubuntu"
+    reason = (
+        "no Neovim 0.10 or newer is installed: tests/editors/install.sh brings two where the system is Debian or Ubuntu"
+    )
     return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="nvim")]
