@@ -20,7 +20,8 @@ def sign(provider: Provider, *, trusted_hosts: Collection[str] = ()) -> tuple[tu
         if provider.row.key_required and not provider.local:
             names = " or ".join(provider.row.key_env)
             raise _refusal(
-                provider, f"no key is configured; set {names}, or key_env or key_command in the configuration"
+                provider,
+                f"no key for {provider.row.title} is configured; set {names}, or key_env or key_command in the configuration",
             )
         return ()
     _check_encrypted(provider, trusted_hosts)
