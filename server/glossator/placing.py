@@ -1,0 +1,120 @@
+"""Find the one place in a text that an answer speaks of, and put what it says there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The answer was understood, and it cannot be used; `outcome` is one of `answer.Outcome`'s words."""
+
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Lines `start:end` of the text; the answer's indentation `written` stands for `real` there."""
+
+    start: int
+    end: int
+    written: str = ""
+    real: str = ""
+
+    def fitted(self, lines: Sequence[str]) -> list[str]:
+        """Return *lines* with the indentation of the place."""
+        if self.written == self.real:
+            return list(lines)
+        return [self._fitted(line) for line in lines]
+
+    def _fitted(self, line: str) -> str:
+        if not line.strip():
+            return line
+        if line.startswith(self.written):
+            return self.real + line[len(self.written) :]
+        # The line stands further out than the place: as far as there is something to take off, take it.
+        if self.written.startswith(self.real):
+            return line[min(len(self.written) - len(self.real), len(line) - len(line.lstrip())) :]
+        return self.real + line.lstrip()
+
+
+def locate(lines: Sequence[str], search: Sequence[str]) -> list[Place]:
+    """Return every place where *search* stands: exactly, else but for blanks at the ends of lines, else but for indentation.
+
+    Blank lines around *search* do not count.
+    """
+    wanted = trimmed(search)
+    if not wanted:
+        return []
+    exact = _find(lines, wanted)
+    if exact:
+        return [Place(at, at + len(wanted)) for at in exact]
+    bare, bare_wanted = [line.rstrip() for line in lines], [line.rstrip() for line in wanted]
+    loose = _find(bare, bare_wanted)
+    if loose:
+        return [Place(at, at + len(wanted)) for at in loose]
+    places = []
+    for at in _find([line.strip() for line in bare], [line.strip() for line in bare_wanted]):
+        shift = _shift(bare_wanted, bare[at : at + len(wanted)])
+        if shift is not None:
+            places.append(Place(at, at + len(wanted), *shift))
+    return places
+
+
+def the_one(places: Sequence[Place], *, inside: tuple[int, int] | None = None) -> Place | Refused:
+    """Return the only place, or the only one *inside* lines start:end; else say why not."""
+    if len(places) > 1 and inside is not None:
+        places = [place for place in places if inside[0] <= place.start and place.end <= inside[1]] or places
+    if len(places) == 1:
+        return places[0]
+    if places:
+        return Refused("ambiguous", f"what it replaces stands at {len(places)} places of the file")
+    return Refused("no-match", "what it replaces does not stand in the file")
+
+
+def trimmed(lines: Sequence[str]) -> list[str]:
+    """Return *lines* without the blank ones at the start and the end."""
+    start, end = 0, len(lines)
+    while start < end and not lines[start].strip():
+        start += 1
+    while end > start and not lines[end - 1].strip():
+        end -= 1
+    return list(lines[start:end])
+
+
+def indentation(lines: Sequence[str]) -> str:
+    """Return the blanks that all lines begin with, blank lines apart."""
+    common: str | None = None
+    for line in lines:
+        if line.strip():
+            own = line[: len(line) - len(line.lstrip())]
+            common = own if common is None else _shared(common, own)
+    return common or ""
+
+
+def _shared(one: str, other: str) -> str:
+    length = 0
+    while length < min(len(one), len(other)) and one[length] == other[length]:
+        length += 1
+    return one[:length]
+
+
+def _find(lines: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    first = wanted[0]
+    last = len(lines) - len(wanted)
+    return [
+        at
+        for at, line in enumerate(lines)
+        if at <= last and line == first and list(lines[at : at + len(wanted)]) == list(wanted)
+    ]
+
+
+def _shift(written: Sequence[str], real: Sequence[str]) -> tuple[str, str] | None:
+    """Return which indentation became which, if one exchange explains all lines."""
+    from_indent, to_indent = indentation(written), indentation(real)
+    for one, other in zip(written, real, strict=True):
+        if one.strip() and one[len(from_indent) :] != other[len(to_indent) :]:
+            return None
+    return from_indent, to_indent
