@@ -15,6 +15,8 @@ import re2
 
 LARGEST = 2_000_000  # characters; a longer text is closed unread, so that no menu waits
 _MOST = 20  # findings; one is enough to close a text, the rest are for the reader
+_SPECIFIC_CANDIDATES = 500  # places looked at closely; a text with more was made to keep us busy, and is closed
+_GENERIC_CANDIDATES = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +35,13 @@ class Finding:
 class Rule:
     """One format of a secret. `pattern` is RE2 over bytes; its group, where it has one, is the secret itself.
 
-    `entropy` is in bits per byte, what the secret must at least have. Rules that are not `specific` know no vendor's form:
-    they are judged by the look of the value, and are wrong more often.
+    `entropy` is in bits per byte, what the secret must at least have.
     """
 
     name: str
     what: str
     pattern: str
     entropy: float = 0.0
-    specific: bool = True
 
 
 _B64 = r"[A-Za-z0-9+/_-]"
@@ -74,7 +74,7 @@ RULES: tuple[Rule, ...] = (
     Rule("flyio-token", "a Fly.io token", r"\bfo1_[\w-]{43}|\bfm[12][ar]?_[A-Za-z0-9+/]{100,}"),
     Rule("cloudflare-ca-key", "a Cloudflare origin key", r"\bv1\.0-[a-f0-9]{24}-[a-f0-9]{146}"),
     Rule("databricks-token", "a Databricks token", r"\bdapi[a-f0-9]{32}(?:-\d)?\b"),
-    Rule("vault-token", "a Vault token", r"\bhv[sb]\.[\w-]{24,}|\bs\.[A-Za-z0-9]{24}\b", 3.5),
+    Rule("vault-token", "a Vault token", r"\bhv[sbr]\.[\w-]{24,}", 3.0),
     Rule("terraform-token", "a Terraform token", r"\b[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}"),
     Rule("pulumi-token", "a Pulumi token", r"\bpul-[a-f0-9]{40}"),
     Rule("doppler-token", "a Doppler token", r"\bdp\.(?:pt|st|ct|sa|scim|audit)\.[\w.-]{40,}"),
@@ -137,63 +137,72 @@ RULES: tuple[Rule, ...] = (
     # RFC 7519: both parts are JSON objects, so both begin with `{"`
     Rule("jwt", "a signed token (JWT)", r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{10,}"),
     # RFC 7517 section 9.3
-    Rule("jwk", "a private key (JWK)", r"\"(?:d|dp|dq|qi)\"\s*:\s*\"([A-Za-z0-9_-]{40,})\"", 4.0),
+    Rule("jwk", "a private key (JWK)", r"\b(?:d|dp|dq|qi|k)[\"']?\s{0,3}:\s{0,3}[\"']([A-Za-z0-9_-]{40,})[\"']", 4.0),
     Rule("nkey", "an NATS seed", r"\bS[UAOCNX][A-Z2-7]{56}\b", 3.5),
     Rule("url-password", "a password in a URL", r"(?i)\b[a-z][a-z0-9+.-]{1,30}://[^\s:/?#@\"'<>$%{}()\[\]*]{0,80}:([^\s/?#@\"'<>{}()\[\]*\\]{3,100})@[\w.-]", 1.5),
-    Rule("authorization-header", "credentials of a request", r"(?i)\bauthorization[\"']?\]?\s*[:=,]\s*[\"'bf]{0,2}(?:basic|bearer|token|apikey)\s+([\w+/.~=-]{12,})", 2.8),
     Rule("curl-user", "a password on a command line", r"\bcurl\b[^\n]{0,200}?\s(?:-u|--user)[ =]?[\"']?[\w.@-]{1,60}:([^\s\"'$<{]{4,80})", 1.5),
     Rule("aws-secret-key", "an AWS secret key", r"(?i)(?:aws_?)?secret_?(?:access_?)?key[\"']?\s*[:=]\s*[\"']?([A-Za-z0-9+/]{40})\b", 4.0),
 )  # fmt: skip
 
 _KEYWORD = (
-    r"(?:passw(?:or)?d|passwd|passphrase|passwort|pswd|secret|token|credential|"
+    r"(?:passw(?:or)?d|passwd|passwort|passphrase|passwort|pswd|secret|token|credential|"
     r"api_?-?key|access_?-?key|auth_?-?key|private_?-?key|secret_?-?key|account_?-?key|encryption_?-?key|encrypt_?-?key|"
     r"signing_?-?key|master_?-?key|crypt_?-?key|session_?-?key|storage_?-?key|license_?-?key|client_?-?key|"
-    r"app_?-?key|app_?-?secret|shared_?-?key|\bpass\b|_pass\b|\bpwd\b|_pwd\b|dbpass|\bauth\b|_auth\b|\bsalt\b|nonce\b|\bpsk\b)"
+    r"app_?-?key|app_?-?secret|shared_?-?key|\bpass\b|_pass\b|\bpwd\b|_pwd\b|dbpass|\bauth\b|_auth\b|\bpsk\b|nkey|oauth_verifier|client_?-?secret)"
 )
 _NAME = r"[\w.-]{0,40}?" + _KEYWORD + r"[\w.-]{0,30}"
+_PASSED = Rule("passed-secret", "a secret in quotes", r"(?i)[\"'](" + _NAME + r")[\"']\s{0,3}[,(]\s{0,3}[\"'`]([^\"'`\n]{4,300})[\"'`]")  # fmt: skip
+_TOO_MANY = Rule("too-many", "more secrets than can be looked at", "")
+# Forms that only say "here could be one": the first group is the name, the second the value, and the look of both decides.
 _GENERIC: tuple[Rule, ...] = (
-    Rule(
-        "assigned-secret",
-        "a secret in quotes",
-        r"(?i)(" + _NAME + r")[\"'\]]{0,3}\s{0,5}(?::\s?(?:str|string|&str|&'static str|String)\s{0,3}=|=>|:=|\|\|=|==|!=|[=:,(])\s{0,5}(?:[a-z]{0,2}|new String\(|@|\()?[\"'`]([^\"'`\n]{4,300})[\"'`]",
-        specific=False,
-    ),
-    Rule(
-        "configured-secret",
-        "a secret in a configuration",
-        r"(?im)^[\s\-]{0,40}(?:export\s+|set\s+|ENV\s+|ARG\s+|#\s?|//\s?)?[\"']?(" + _NAME + r")[\"']?[ \t]{0,10}[=:][ \t]{0,10}([^\s\"'`,;#(){}\[\]<>$&|][^\s\"'`,;(){}\[\]<>$]{5,200})[ \t]*\r?$",
-        specific=False,
-    ),
+    Rule("assigned-secret", "a secret in quotes", r"(?i)(" + _NAME + r")[\"'\]]{0,3}\s{0,5}(?::\s?(?:str|string|&str|&'static str)\s{0,3}=|=>|:=|\|\|=|==|!=|[=:])\s{0,5}(?:[a-z]{0,2}|new String\(|@|\()?[\"'`]([^\"'`\n]{4,300})[\"'`]"),
+    _PASSED,
+    Rule("configured-secret", "a secret in a configuration", r"(?im)^[\s\-]{0,40}(?:export\s+|set\s+|ENV\s+|ARG\s+|#\s?|//\s?)?[\"']?(" + _NAME + r")[\"']?[ \t]{0,10}[=:][ \t]{0,10}([^\s\"'`,;#(){}\[\]<>$&|][^\s\"'`,;(){}\[\]<>$]{5,200})(?:[ \t]*\\?\r?$)"),
+    Rule("environment-secret", "a secret in an environment variable", r"\b([A-Z][A-Z0-9_]{0,40}?(?:PASSWORD|PASSWD|PASS|PWD|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|CREDENTIALS?)[A-Z0-9_]{0,30})=[\"']?([^\s\"'`$<&;|(){}]{5,200})"),
+    Rule("command-line-secret", "a secret on a command line", r"(?i)(?:^|[\s\"'])--?(" + _NAME + r")(?:=|\s{1,3}|[\"'],\s{0,3}[\"'])[\"']?([^\s\"'`$<&;|(){}\[\]-][^\s\"'`$<&;|(){}\[\]]{5,200})"),
+    Rule("url-parameter", "a secret in a URL", r"(?i)[?&](\w{0,20}?(?:token|secret|api_?key|passwd|password|signature|verifier|credential)|key|sig|pwd)=([\w%.~+/-]{10,500})"),
+    Rule("request-credentials", "the credentials of a request", r"(?i)\b(basic|bearer)\s{1,2}([A-Za-z0-9+/_.~-]{12,1000}={0,2})"),
 )  # fmt: skip
 
 
 def scan(text: str) -> tuple[Finding, ...]:
     """Return what looks like a secret in *text*, at most twenty places, in the order of the text."""
-    return _scan(text, RULES + _GENERIC)
+    return _scan(text, generic=True)
 
 
 def scan_specific(text: str) -> tuple[Finding, ...]:
     """Return only what has the form of a known vendor's secret or of a known format."""
-    return _scan(text, RULES)
+    return _scan(text, generic=False)
 
 
 @lru_cache(maxsize=16)
-def _scan(text: str, rules: tuple[Rule, ...]) -> tuple[Finding, ...]:
+def _scan(text: str, *, generic: bool) -> tuple[Finding, ...]:
     data = text.encode("utf-8", "surrogatepass")
     spans: list[tuple[int, int, Rule]] = []
-    for found in _any_specific().finditer(data):
-        spans += _narrow(data, found.start())
-        if len(spans) >= _MOST:
+    for number, found in enumerate(_any_specific().finditer(data)):
+        if number == _SPECIFIC_CANDIDATES:
+            spans.append((*found.span(), _TOO_MANY))
+        else:
+            spans += _narrow(data, found.start())
+        if number == _SPECIFIC_CANDIDATES or len(spans) >= _MOST:
             break
-    for rule in rules:
-        if not rule.specific:
-            for found in _compile(rule.pattern).finditer(data):
-                if _looks_secret(found.group(1), found.group(2)):
-                    spans.append((*found.span(2), rule))
-                    if len(spans) >= 2 * _MOST:
-                        break
+    for rule in _GENERIC if generic else ():
+        spans += _judge_candidates(rule, data)
     return _locate(data, sorted(spans, key=lambda span: span[:2])[:_MOST])
+
+
+def _judge_candidates(rule: Rule, data: bytes) -> list[tuple[int, int, Rule]]:
+    spans: list[tuple[int, int, Rule]] = []
+    for number, found in enumerate(_compile(rule.pattern).finditer(data)):
+        name, value = found.group(1), found.group(2)
+        if number == _GENERIC_CANDIDATES:
+            return [*spans, (*found.span(2), _TOO_MANY)]
+        # lists of words in quotes look like a name and its value, but rarely hold a digit
+        if _looks_secret(name, value) and (rule is not _PASSED or _has_digit(value)):
+            spans.append((*found.span(2), rule))
+            if len(spans) >= _MOST:
+                break
+    return spans
 
 
 def _narrow(data: bytes, start: int) -> list[tuple[int, int, Rule]]:
@@ -261,16 +270,24 @@ def _any_specific() -> Any:
 _PLACEHOLDER = (
     r"(?i)(?:[<\[{(*#].*|.*[>\])}]|[$%@].*|.*(?:example|sample|placeholder|change_?-?me|replace|redacted|your_?-?|my_?-?(?:pass|secret|token|key)|"
     r"dummy|insert|todo|fixme|\.\.\.|xxx|\*\*\*|\$\{|\{\{|%\(|%[sd]|\{\w*\}).*|[x0.*_-]+|0?123456789?0?|null|none|nil|true|false|"
-    r"undefined|optional|required|string|foo(?:bar)?|bar|baz)"
+    r"undefined|optional|required|string|foo(?:bar)?|bar|baz|pass(?:word|wd)?|pwd|secret|token|user(?:name)?)"
 )
-_SPECIFIC_PLACEHOLDER = r"(?i).*(?:example|xxxxx|\.\.\.|\*\*\*|your_?-?|placeholder|redacted|<[a-z]|\$\{|\{\{|0000000000|1234567890abcdef1234).*"
+_SPECIFIC_PLACEHOLDER = r"(?i).*(?:example|xxxxx|\.\.\.|\*\*\*|your_?-?|placeholder|redacted|<[a-z]|\$\{|\{\{|0000000000|1234567890abcdef1234).*|(?i)(?:pass(?:word|wd)?|pwd|secret|token|pw|p|key)"
 _CODE = (
-    r"(?:[a-zA-Z_$][\w$]*(?:(?:\.|->|::|/|-|\s)[a-zA-Z_$][\w$]*)+"  # a path of names: user.token, auth/token, x-auth-token
+    r"(?:[a-zA-Z_$][\w$]*(?:(?:\.|->|::|:|/|-|\s)[a-zA-Z_$][\w$]*)+"  # a path of names: user.token, auth/token, x-auth-token
     r"|[a-z]+(?:[A-Z][a-z]+)+\d?|[A-Z][a-z]+(?:[A-Z][a-z]+)*\d?"  # camelCase, a Word
     r"|[a-z]+\d?(?:_[a-z]+\d?)*|[A-Z]+\d?(?:_[A-Z\d]+)*"  # snake_case, CONSTANT
     r"|[-+]?[\d.,:]{1,12}|https?://.*|/.*|\.{1,2}/.*|\w+[?!]|.*[(\[{].*)"
 )
 _NAMES_PASSWORD = r"(?i).*(?:pass|pwd|pswd|psk).*"  # noqa: S105  a name of passwords, none itself
+_NAMES_PASSWORD_ALONE = (
+    r"(?i)(?:.*[_.-])?(?:\w{0,12}password|passwd|pass|pwd|pswd|passphrase|\w{0,12}pass|passwort)[12]?"  # noqa: S105  as above
+)
+_LABEL = (
+    r"(?i)(?:text|hidden|input|submit|reset|enter|confirm|current|new|old|pwd|pass\w*|secret|value|email|mail|login|auth\w*|plain|basic|"
+    r"digest|keyring|prompt|ask|user\w*|any|str|int|bool|object|self|this|invalid|wrong|valid|empty|missing|required|weak|strong|default|"
+    r"none|null|nil|type|name|data|form|field|const|var|let|func|function|return|await|async|new|yes|no|on|off|enabled|disabled|show|hide|env)"
+)
 _NAMES_ABOUT_IT = (  # names that end like this hold something about a secret
     r"(?i).*(?:_?(?:id|ids|name|names|type|url|uri|path|file|filename|field|header|label|prompt|message|error|format|regex|pattern|length|"
     r"size|count|limit|expiry|expires|expires_?in|endpoint|policy|hint|help|text|title|desc|description|placeholder|class|version|scope|"
@@ -285,17 +302,33 @@ def _looks_secret(name: bytes, value: bytes) -> bool:
         return False
     if _compile(_NAMES_ABOUT_IT).fullmatch(name) is not None or value.lower() in name.lower():
         return False
+    if _compile(_NAMES_PASSWORD).fullmatch(name) is None:
+        value = value.rstrip(b".,;:!?")  # the end of a sentence, not of a token
+    one_word = value.isalpha() and (value.islower() or value.isupper())
+    if _compile(_NAMES_PASSWORD).fullmatch(name) is not None:
+        if (
+            one_word
+        ):  # chosen passwords are words; only where the name is the password's own, and the value no type or label
+            return (
+                _compile(_NAMES_PASSWORD_ALONE).fullmatch(name) is not None
+                and _compile(_LABEL).fullmatch(value) is None
+            )
+        return _compile(_CODE).fullmatch(value) is None and _kinds(value) >= 2 and entropy(value) >= 1.8  # noqa: PLR2004  measured
+    if one_word:  # no language writes a single word as long as a token
+        return len(value) >= 16 and entropy(value) >= 3.2  # noqa: PLR2004  measured
     if _compile(_CODE).fullmatch(value) is not None:
         return False
-    if _compile(_NAMES_PASSWORD).fullmatch(name) is not None:
-        return _kinds(value) >= 2 and entropy(value) >= 1.8  # noqa: PLR2004  measured on labelled files
     return len(value) >= 8 and _kinds(value) >= 2 and entropy(value) >= 2.9  # noqa: PLR2004  measured on labelled files
+
+
+def _has_digit(value: bytes) -> bool:
+    return any(byte in b"0123456789" for byte in value)
 
 
 def _kinds(value: bytes) -> int:
     """Count the kinds of characters in *value*: lower, upper, digits, others."""
     other = any(not chr(byte).isalnum() for byte in value)
-    return any(byte in b"0123456789" for byte in value) + (value.lower() != value) + (value.upper() != value) + other
+    return _has_digit(value) + (value.lower() != value) + (value.upper() != value) + other
 
 
 def _is_placeholder(value: bytes, *, specific: bool) -> bool:

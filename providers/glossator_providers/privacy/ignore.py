@@ -70,7 +70,7 @@ def _judge(kind: str, names: list[str], top: str, *, files: Files, uri: str | No
                 return Reason(Level.PRIVATE, shown, source, uri, clause=clause)
         last = depth == len(names) - 1
         for level, shown, listing in reversed(listings):
-            pattern = _last_match(listing, "/".join(names[level : depth + 1]), not last)
+            pattern = _last_match(listing, "/".join(names[level : depth + 1]), folder=not last)
             if pattern is None:
                 continue
             if not pattern.negated:
@@ -119,7 +119,7 @@ def read(kind: str, found: Found) -> Listing:
 
 
 @lru_cache(maxsize=16384)
-def _last_match(listing: Listing, path: str, folder: bool) -> Pattern | None:  # noqa: FBT001  lru_cache keys by position
+def _last_match(listing: Listing, path: str, *, folder: bool) -> Pattern | None:
     for pattern in reversed(listing.patterns):
         if pattern.matches(path, folder=folder):
             return pattern

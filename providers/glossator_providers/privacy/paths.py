@@ -320,7 +320,7 @@ def _meets(glob: str, paths: list[str]) -> bool:
         body = os.path.expanduser(body)  # noqa: PTH111  a glob is no path
     by_name = "/" not in body.rstrip("/")
     try:
-        matcher = _glob(body.strip("/"), by_name)
+        matcher = _glob(body.strip("/"), by_name=by_name)
     except BadPattern:
         return True
     for path in paths:
@@ -333,7 +333,7 @@ def _meets(glob: str, paths: list[str]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _glob(body: str, by_name: bool) -> Any:  # noqa: FBT001  lru_cache keys by position
+def _glob(body: str, *, by_name: bool) -> Any:
     return compile_glob(body, by_name=by_name)
 
 
