@@ -61,7 +61,7 @@ def _serve(arguments: Sequence[str]) -> int:
         word = rest.pop(0)
         name, _, value = word.partition("=")
         if word in {"--help", "-h"}:
-            print(USAGE, end="")
+            sys.stdout.write(USAGE)
             return 0
         if word == "--version":
             return _tell_version()
@@ -94,14 +94,14 @@ def _address(text: str) -> tuple[str, int] | str:
 
 
 def _refuse(message: str) -> int:
-    print(f"{message}\n\n{USAGE}", end="", file=sys.stderr)
+    sys.stderr.write(f"{message}\n\n{USAGE}")
     return USAGE_ERROR
 
 
 def _tell_version() -> int:
     from importlib.metadata import version
 
-    print(f"glossator {version('glossator')}")
+    sys.stdout.write(f"glossator {version('glossator')}\n")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -102,7 +102,7 @@ class Application:
         self._remembered = Remembered(state_folder(environment))
         self._policy = replace(policy(loaded.config), cloud_allowed=self._remembered.allowed(roots))
         self._transport = Transport(trusted_hosts=self._policy.trusted_hosts)
-        self._embedded = Embedded()
+        self._embedded = Embedded(environment=environment)
         self._files = LocalFiles()
         configured = providers(loaded.config, environment)
         self.router = self._make_router(loaded.config, configured)
@@ -158,7 +158,7 @@ class Application:
         self._local_router.policy = self._policy
         self._offers.clear()
 
-    async def run(self, ask: Ask) -> AsyncIterator[TaskEvent]:
+    async def run(self, ask: Ask) -> AsyncGenerator[TaskEvent]:
         """Do what was asked; the last event is the result, and closing the iterator cancels."""
         ask = ask if ask.roots else replace(ask, roots=self.roots)
         trust = self._trusted and ask.trusted
@@ -173,11 +173,11 @@ class Application:
                 story = refactor(ask, toolbox=toolbox, models=models)
             case TaskName.ASK:
                 story = answer_question(ask, models=models)
-        async with aclosing(story) as events:  # type: ignore[type-var]  # each task is a generator
+        async with aclosing(story) as events:
             async for event in events:
                 yield event
 
-    async def ask(self, request: Request) -> AsyncIterator[Event]:
+    async def ask(self, request: Request) -> AsyncGenerator[Event]:
         """Put a request that is about no document to the models; raises what the router raises."""
         async with aclosing(_Models(self, whole=None).ask(request)) as events:
             async for event in events:
@@ -302,7 +302,7 @@ class Application:
             return True
 
     def local_router(self) -> Router:
-        """The same rules with the providers on this machine alone."""
+        """Return the router with the same rules that knows the providers on this machine alone."""
         return self._local_router
 
 
@@ -330,7 +330,7 @@ class _Models:
             return route
         return Route(whole.decision, route.candidates if whole.candidates else (), whole.refused)
 
-    async def ask(self, request: Request) -> AsyncIterator[Event]:
+    async def ask(self, request: Request) -> AsyncGenerator[Event]:
         whole = self._whole_route(request)
         if whole is not None and whole.decision.level is not Level.OPEN and not whole.candidates:
             request = self._like_whole(request)  # the router says no, with the rule's name, before any connection
@@ -363,5 +363,3 @@ def _whole(snapshot: Snapshot, roots: tuple[str, ...]) -> Request:
 
 def _local(chosen: tuple[Provider, ...]) -> tuple[Provider, ...]:
     return tuple(provider for provider in chosen if provider.local)
-
-

@@ -76,4 +76,6 @@ def question(providers: tuple[Provider, ...]) -> str:
 
 def _name(roots: tuple[str, ...]) -> str:
     """Return a digest: which folders a user works in is nobody's business, not even that of a backup."""
-    return hashlib.sha256("\0".join(sorted(map(os.path.normpath, roots))).encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(
+        "\0".join(sorted(map(os.path.normpath, roots))).encode("utf-8", "surrogateescape")
+    ).hexdigest()

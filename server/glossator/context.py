@@ -133,7 +133,9 @@ def _before(snapshot: Snapshot, region: Region) -> tuple[Fragment | None, Fragme
     imports = "".join(line for line in snapshot.lines[: min(first, IMPORT_LINES)] if _IMPORT.match(line))
     return (
         _code(snapshot, shown, OriginKind.CONTEXT) if snapshot.slice(shown).strip() else None,
-        _piece(fenced(imports, language_word(snapshot.language)), snapshot.uri, OriginKind.CONTEXT) if imports else None,
+        _piece(fenced(imports, language_word(snapshot.language)), snapshot.uri, OriginKind.CONTEXT)
+        if imports
+        else None,
         first - len(split_lines(imports)),
     )
 

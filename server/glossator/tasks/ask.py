@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from glossator.context import gather, region_of
@@ -14,7 +14,7 @@ from glossator.tasks.task import Ask, Explanation, Refusal, TaskEvent
 from glossator_providers.model import FinishReason, Request
 
 
-async def ask(asked: Ask, *, models: Models) -> AsyncIterator[TaskEvent]:
+async def ask(asked: Ask, *, models: Models) -> AsyncGenerator[TaskEvent]:
     """Stream the model's answer to the question in `instruction`."""
     if not (asked.instruction or "").strip() and not asked.turns:
         yield Refusal("bad-request", "There was no question: say what you want to know")
@@ -37,9 +37,7 @@ def _request(asked: Ask, models: Models) -> Request:
     region = asked.region
     if asked.diagnostics or region.start == region.end:
         region = region_of(asked.snapshot, region, asked.diagnostics)
-    context = without_closing(
-        gather(asked.snapshot, region, diagnostics=asked.diagnostics), models, roots=asked.roots
-    )
+    context = without_closing(gather(asked.snapshot, region, diagnostics=asked.diagnostics), models, roots=asked.roots)
     return Request(
         dialogue("ask", pieces_of(context), asked, question=words("What should be known about it?")),
         task="ask",

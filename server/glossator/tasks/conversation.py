@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -39,7 +39,7 @@ class Models(Protocol):
         """Say where a request would go; opens no connection."""
         ...
 
-    def ask(self, request: Request) -> AsyncIterator[Event]:
+    def ask(self, request: Request) -> AsyncGenerator[Event]:
         """Ask whoever may answer; closing the iterator closes the connection."""
         ...
 
@@ -61,12 +61,12 @@ class Answering:
 
 async def converse(
     request: Request, models: Models, *, cleaner: Callable[[], Cleaner]
-) -> AsyncIterator[Progress | Answering | Refusal]:
+) -> AsyncGenerator[Progress | Answering | Refusal]:
     """Ask the models; the last event is `Answering` or `Refusal`, and there is exactly one of the two."""
     author: Author | None = None
     live = cleaner()
     try:
-        async with aclosing(_closable(models.ask(request))) as events:
+        async with aclosing(models.ask(request)) as events:
             async for event in events:
                 match event:
                     case Chosen():
@@ -100,6 +100,14 @@ def author_for(provider: Provider) -> Author:
     return Author(provider.name, provider.model, provider.local, provider.toy)
 
 
+def first_candidate(request: Request, models: Models) -> Provider | None:
+    """Return who would be asked first, None where nobody may be."""
+    try:
+        return next(iter(models.route(request).candidates), None)
+    except GlossatorError:
+        return None  # the conversation says why
+
+
 def refusal_of(error: GlossatorError) -> Refusal:
     """Return how a task ends that failed with this error."""
     match error:
@@ -113,14 +121,3 @@ def refusal_of(error: GlossatorError) -> Refusal:
             return Refusal(error.kind.value, str(error))
         case _:
             return Refusal("failed", str(error))
-
-
-async def _closable(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-    """Pass events on, closing their source at the end: an iterator need not be a generator."""
-    try:
-        async for event in events:
-            yield event
-    finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()

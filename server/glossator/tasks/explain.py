@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
@@ -12,11 +12,10 @@ from typing import Protocol
 from glossator.context import gather, region_of
 from glossator.document import Diagnostic, Snapshot
 from glossator.markdown import CleanStream, clean
-from glossator.tasks.conversation import Answering, Models, author_for, converse
+from glossator.tasks.conversation import Answering, Models, author_for, converse, first_candidate
 from glossator.tasks.lightest import without_closing
 from glossator.tasks.prompt import dialogue, pieces_of, words
 from glossator.tasks.task import Ask, Author, Explanation, Refusal, Restart, Routed, Said, TaskEvent
-from glossator_providers.errors import GlossatorError
 from glossator_providers.model import FinishReason, Request
 
 PROMPT_VERSION = 1  # to be raised with each change of explain.md.jinja: explanations made with another are not reused
@@ -67,60 +66,76 @@ class Explanations:
 
 async def explain(
     ask: Ask, *, handbook: Pages, models: Models, explanations: Explanations
-) -> AsyncIterator[TaskEvent]:
+) -> AsyncGenerator[TaskEvent]:
     """Tell what the handbook says, then what a model says; with neither, say why there is nothing."""
     diagnostics = ask.diagnostics[:1]
     page: Page | None = None
     if diagnostics and not ask.turns:
         page = await handbook.page(diagnostics[0], ask.snapshot.language, ask.snapshot.path)
-    opening = clean(page.markdown).rstrip() + "\n" if page else ""
-    if page:
-        yield Routed(Author(page.tool))
-        yield Said(opening)
+    opening = f"{clean(page.markdown).rstrip()}\n\n" if page else ""
     request = _request(ask, diagnostics, page=page, models=models)
-    try:
-        candidates = models.route(request).candidates
-    except GlossatorError:
-        candidates = ()  # the conversation below says why
-    known = None
-    if diagnostics and not ask.turns and not ask.instruction and candidates:
-        known = explanations.find(ask.snapshot, diagnostics[0], model=ask.model or candidates[0].model)
+    first = first_candidate(request, models)
+    about = diagnostics[0] if diagnostics and not ask.turns and not ask.instruction else None  # what may be reused
+    known = explanations.find(ask.snapshot, about, model=ask.model or first.model) if about and first else None
+    if known is None and page and first and first.toy and ask.provider is None:
+        note = f"*{author_for(first).title} is no explainer: this is the checker's documentation alone.*"
+        known = Explanation(f"{opening}{note}\n", Author(page.tool))
     if known is not None:
         yield Routed(known.author)
-        yield Said(known.markdown[len(opening) :] if known.markdown.startswith(opening) else known.markdown)
+        yield Said(known.markdown)
         yield known
         return
-    if page and candidates and candidates[0].toy and ask.provider is None:
-        note = f"\n*{author_for(candidates[0]).title} is no explainer, so this is the checker's documentation alone.*\n"
-        yield Said(note)
-        yield Explanation(opening + note, Author(page.tool))
-        return
+    async with aclosing(_with_model(request, models, page=page, opening=opening)) as events:
+        async for event in events:
+            if isinstance(event, Explanation) and event.author.model is not None and about is not None:
+                explanations.keep(ask.snapshot, about, event)
+            yield event
+
+
+async def _with_model(
+    request: Request, models: Models, *, page: Page | None, opening: str
+) -> AsyncGenerator[TaskEvent]:
+    """Tell the page as soon as it is known who goes on, then what the model says."""
+    begun = False
     async with aclosing(converse(request, models, cleaner=CleanStream)) as events:
         async for event in events:
             match event:
-                case Routed():
+                case Routed(author):
+                    if begun:  # an attempt that failed before its first word: the page must not stand there twice
+                        yield Restart(f"asking {author.title}")
                     yield event
+                    begun = True
                     if page:
-                        yield Said("\n---\n\n")
+                        yield Said(f"{opening}---\n\n")
                 case Restart():
+                    begun = False
                     yield event
-                    if page:  # the text that is to be forgotten was more than the model's
-                        yield Routed(Author(page.tool))
-                        yield Said(opening)
-                case Answering(answer, author):
-                    text = clean(answer.text).strip()
-                    if answer.finish is FinishReason.LENGTH:
-                        text += "\n\n*The answer was cut off here: it reached the token limit.*"
-                    explanation = Explanation(f"{opening}\n---\n\n{text}\n" if page else f"{text}\n", author)
-                    if diagnostics and not ask.turns and not ask.instruction and text:
-                        explanations.keep(ask.snapshot, diagnostics[0], explanation)
-                    yield explanation if text else Refusal("no-answer", f"{author.title} answered with nothing")
+                case Answering():
+                    yield _explained(event, opening=f"{opening}---\n\n" if page else "")
                 case Refusal() if page:
-                    note = f"\n*No model could add to this: {event.message}*\n"
-                    yield Said(note)
-                    yield Explanation(opening + note, Author(page.tool))
+                    if begun:
+                        yield Restart(event.message)
+                    alone = _without_model(page, opening, event)
+                    yield Routed(alone.author)
+                    yield Said(alone.markdown)
+                    yield alone
                 case _:
                     yield event
+
+
+def _explained(heard: Answering, *, opening: str) -> Explanation | Refusal:
+    text = clean(heard.answer.text).strip()
+    if not text and not opening:
+        return Refusal("no-answer", f"{heard.author.title} answered with nothing")
+    if heard.answer.finish is FinishReason.LENGTH:
+        text += "\n\n*The answer was cut off here: it reached the token limit.*"
+    return Explanation(f"{opening}{text or '*The model answered with nothing.*'}\n", heard.author)
+
+
+def _without_model(page: Page, opening: str, refusal: Refusal) -> Explanation:
+    """Return what is left where no model has answered: the page, and why there is no more."""
+    rules = f" [{', '.join(refusal.rules)}]" if refusal.rules else ""
+    return Explanation(f"{opening}*No model adds to this: {refusal.message}{rules}*\n", Author(page.tool))
 
 
 def _request(ask: Ask, diagnostics: tuple[Diagnostic, ...], *, page: Page | None, models: Models) -> Request:

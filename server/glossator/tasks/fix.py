@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Protocol
 
 from glossator.checkers.row import CheckerFailed
 from glossator.checkers.toolbox import Toolbox
 from glossator.context import gather, region_of
 from glossator.document import Diagnostic, Snapshot
-from glossator.tasks.conversation import Models
+from glossator.tasks.conversation import Models, first_candidate
 from glossator.tasks.explain import Pages
 from glossator.tasks.ladder import Tries
 from glossator.tasks.lightest import without_closing
@@ -19,6 +20,8 @@ from glossator.tasks.rewrite import rewrite
 from glossator.tasks.task import Ask, Author, Proposal, Refusal, Routed, Stage, State, TaskEvent, Verdict
 from glossator.verify import verify
 from glossator_providers.model import Request
+
+TOY_TOKENS = 400  # a model of this size that says more says it over and over
 
 
 class Suggestion(Protocol):
@@ -38,11 +41,13 @@ class Handbook(Pages, Protocol):
         ...
 
 
-async def fix(ask: Ask, *, handbook: Handbook, toolbox: Toolbox | None, models: Models) -> AsyncIterator[TaskEvent]:
+async def fix(ask: Ask, *, handbook: Handbook, toolbox: Toolbox | None, models: Models) -> AsyncGenerator[TaskEvent]:
     """Climb the ladder until a change is verified; end with the best that there is, labelled by its verdict."""
     diagnostics = _meant(ask)
     if not diagnostics:
-        yield Refusal("no-change", "No problem is known at this place; point at one, or use refactor to say what to change")
+        yield Refusal(
+            "no-change", "No problem is known at this place; point at one, or use refactor to say what to change"
+        )
         return
     snapshot = ask.snapshot
     region = region_of(snapshot, ask.region, diagnostics)
@@ -68,15 +73,18 @@ async def fix(ask: Ask, *, handbook: Handbook, toolbox: Toolbox | None, models: 
     page = await handbook.page(diagnostics[0], snapshot.language, snapshot.path)
     context = gather(snapshot, region, diagnostics=diagnostics, page=page.markdown if page else None)
     context = without_closing(context, models, roots=ask.roots)
-    instruction = typed(ask.instruction, snapshot.uri) if ask.instruction else None
+    pieces = {**pieces_of(context), "instruction": typed(ask.instruction, snapshot.uri) if ask.instruction else None}
     request = Request(
-        compose("fix", {**pieces_of(context), "instruction": instruction}),
+        compose("fix", pieces),
         task="fix",
         roots=ask.roots,
         provider=ask.provider,
         model=ask.model,
         temperature=0.0,
     )
+    first = first_candidate(request, models)
+    if first is not None and first.toy:
+        request = replace(request, messages=compose("fix-toy", pieces), max_tokens=TOY_TOKENS)
     story = rewrite(request, base=snapshot, region=region, models=models, check=check, tries=tries, checker=checker)
     async with aclosing(story) as events:
         async for event in events:

@@ -39,9 +39,7 @@ def compose(template: str, values: Mapping[str, Value]) -> tuple[Message, Messag
     )
 
 
-def dialogue(
-    template: str, pieces: Mapping[str, Value], ask: Ask, *, question: Fragment
-) -> tuple[Message, ...]:
+def dialogue(template: str, pieces: Mapping[str, Value], ask: Ask, *, question: Fragment) -> tuple[Message, ...]:
     """Return the messages of a first question, or of a follow-up with all that was said before."""
     questions = [turn.question for turn in ask.turns] + ([ask.instruction] if ask.instruction else [])
     first = typed(questions[0], ask.snapshot.uri) if questions and questions[0] else question
@@ -98,7 +96,7 @@ def _environment() -> SandboxedEnvironment:
     return SandboxedEnvironment(  # the text goes to a model, not to a browser: nothing is escaped
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  as above
+        autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )

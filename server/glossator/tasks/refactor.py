@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from glossator.checkers.toolbox import Toolbox
@@ -18,7 +18,7 @@ from glossator.verify import verify
 from glossator_providers.model import Request
 
 
-async def refactor(ask: Ask, *, toolbox: Toolbox | None, models: Models) -> AsyncIterator[TaskEvent]:
+async def refactor(ask: Ask, *, toolbox: Toolbox | None, models: Models) -> AsyncGenerator[TaskEvent]:
     """Let a model change the selection, or the symbol around the cursor, as `instruction` says."""
     if not (ask.instruction or "").strip():
         yield Refusal("bad-request", "There was no instruction: say what should change")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from glossator import answer as answers
+from glossator.answer import AnswerStream, Outcome, Reading, read
 from glossator.context import fenced
 from glossator.document import Region, Snapshot
 from glossator.tasks.conversation import Answering, Models, converse
-from glossator.tasks.ladder import Tries
+from glossator.tasks.ladder import MOST_TRIES, Tries
 from glossator.tasks.prompt import answered, words
 from glossator.tasks.task import Author, Progress, Proposal, Refusal, Restart, Result, Stage, State, Verdict
 from glossator.verify import describe
@@ -21,21 +21,22 @@ Check = Callable[[str], Awaitable[Verdict]]
 """What the gates say of a whole new text."""
 
 # What one more try can mend; an answer that was cut off would be cut off again.
-_MENDABLE = frozenset({"elided", "ambiguous", "no-match", "no-change", "other-file"})
+_MENDABLE = frozenset({Outcome.ELIDED, Outcome.AMBIGUOUS, Outcome.NO_MATCH, Outcome.NO_CHANGE, Outcome.OTHER_FILE})
 _MOST_NEW = 5
 
 
 @dataclass(frozen=True, slots=True)
-class _Failure:
-    """Why a try gave nothing to check, and the answer that it was."""
+class _Step:
+    """What follows from one answer: what a model is told for another try, or nothing if the climb ends here."""
 
-    refusal: Refusal
-    answer: str
+    told: tuple[Fragment, ...] = ()
+    reason: str = ""
+    failure: Refusal | None = None
 
 
 async def rewrite(
     request: Request, *, base: Snapshot, region: Region, models: Models, check: Check, tries: Tries, checker: str | None
-) -> AsyncIterator[Progress | Result]:
+) -> AsyncGenerator[Progress | Result]:
     """Ask models for the region anew until a change passes; the last event is the best proposal, or why there is none.
 
     `tries` may hold proposals that were made without a model. `checker` is named while it runs.
@@ -45,45 +46,51 @@ async def rewrite(
     while tries.left:
         tries.count += 1
         heard: Answering | None = None
-        async with aclosing(converse(asked, models, cleaner=answers.AnswerStream)) as events:
+        async with aclosing(converse(asked, models, cleaner=AnswerStream)) as events:
             async for event in events:
-                match event:
-                    case Answering():
-                        heard = event
-                    case Refusal():
-                        failure = event
-                    case _:
-                        yield event
+                if isinstance(event, Answering):
+                    heard = event
+                elif isinstance(event, Refusal):
+                    failure = event
+                else:
+                    yield event
         if heard is None:
             break
-        reading = answers.read(heard.answer.text, finish=heard.answer.finish, base=base, region=region)
+        reading = read(heard.answer.text, finish=heard.answer.finish, base=base, region=region)
         if reading.text is None:
-            failure = Refusal(reading.outcome, _why_not(reading.outcome, reading.reason, heard.author))
-            if reading.outcome not in _MENDABLE or not tries.left:
-                break
-            asked = _again(request, heard, base, told=(words(f"{_not_usable(failure)}\n"),))
-            yield Restart(failure.message)
-            continue
-        if tries.repeats(reading.text):
-            failure = failure or Refusal("no-change", f"{heard.author.title} proposes the same again")
+            step = _unusable(reading, heard.author)
+        elif tries.repeats(reading.text):
+            step = _Step(failure=Refusal("no-change", f"{heard.author.title} proposes the same again"))
+        else:
+            yield Stage(f"checking with {checker}" if checker else "checking that it still parses")
+            verdict = await check(reading.text)
+            tries.add(Proposal(base, reading.text, heard.author, verdict, reading.prose))
+            step = _judged(verdict, base)
+        failure = step.failure or failure
+        if not step.told or not tries.left:
             break
-        yield Stage(f"checking with {checker}" if checker else "checking that it still parses")
-        verdict = await check(reading.text)
-        proposal = Proposal(base, reading.text, heard.author, verdict, reading.prose)
-        tries.add(proposal)
-        if verdict.state is State.FIXED or not _worth_another_try(verdict):
-            break
-        if not tries.left:
-            break
-        asked = _again(request, heard, base, told=_told(verdict, base))
-        asked = _asked_elsewhere(asked, heard.author, models, last=tries.count == 2)  # noqa: PLR2004  the third try follows
-        yield Restart(f"{describe(verdict)}; asking once more")
+        asked = _again(request, heard, base, told=step.told)
+        asked = _asked_elsewhere(asked, heard.author, models, last=tries.count == MOST_TRIES - 1)
+        yield Restart(step.reason)
     yield _outcome(tries, failure)
 
 
-def _worth_another_try(verdict: Verdict) -> bool:
-    """Say whether a verdict tells a model something that it can do better: `unknown` tells it nothing."""
-    return verdict.state is not State.UNKNOWN
+def _unusable(reading: Reading, author: Author) -> _Step:
+    failure = Refusal(reading.outcome.value, _why_not(reading.outcome, reading.reason, author))
+    if reading.outcome not in _MENDABLE:
+        return _Step(failure=failure)
+    told = words(
+        f"That answer could not be used: {failure.kind}. Answer again in the form that was asked for: one sentence, then "
+        "one fenced block with every line of the region"
+    )
+    return _Step((told,), failure.message, failure)
+
+
+def _judged(verdict: Verdict, base: Snapshot) -> _Step:
+    """End where the change is verified, or where the verdict tells a model nothing that it could do better."""
+    if verdict.state in {State.FIXED, State.UNKNOWN}:
+        return _Step()
+    return _Step(_told(verdict, base), f"{describe(verdict)}; asking once more")
 
 
 def _again(request: Request, heard: Answering, base: Snapshot, *, told: tuple[Fragment, ...]) -> Request:
@@ -104,13 +111,6 @@ def _told(verdict: Verdict, base: Snapshot) -> tuple[Fragment, ...]:
     ]
     parts.append(words("Try again in the same form: one sentence, then the whole region as it first stood, changed."))
     return tuple(parts)
-
-
-def _not_usable(failure: Refusal) -> str:
-    return (
-        f"That answer could not be used: {failure.kind}. Answer again in the form that was asked for: one sentence, then "
-        "one fenced block with every line of the region"
-    )
 
 
 def _asked_elsewhere(request: Request, author: Author, models: Models, *, last: bool) -> Request:
@@ -140,12 +140,12 @@ def _withheld(proposal: Proposal) -> Refusal:
     return Refusal("withheld", f"The change by {proposal.author.title} is withheld: {describe(verdict)}{way_out}")
 
 
-def _why_not(outcome: str, reason: str, author: Author) -> str:
+def _why_not(outcome: Outcome, reason: str, author: Author) -> str:
     detail = f": {reason}" if reason else ""
     match outcome:
-        case "cannot-fix":
+        case Outcome.CANNOT_FIX:
             return f"{author.title} says that it cannot be fixed here{detail}"
-        case "truncated":
-            return f"The answer of {author.title} was cut off, so nothing was applied; raise max_tokens or select less{detail}"
+        case Outcome.TRUNCATED:
+            return f"The answer of {author.title} was cut off, so nothing was applied; raise max_tokens or select less"
         case _:
             return f"The answer of {author.title} could not be used ({outcome}), so nothing was applied{detail}"

@@ -1,0 +1,161 @@
+"""`glossator ask`: one request through the router, with everything that is known of its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from glossator.cli import failures, show
+from glossator.cli.options import AllowCloud, AsJson, Model, Provider
+from glossator_providers.errors import GlossatorError, NoProvider, PolicyRefusal, ProviderError
+from glossator_providers.model import (
+    Answer,
+    Answered,
+    Attempt,
+    Chosen,
+    Fragment,
+    Message,
+    Origin,
+    OriginKind,
+    Request,
+    Restarted,
+    Role,
+    Text,
+)
+
+
+def ask(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The question; - reads it from standard input.")],
+    *,
+    provider: Provider = None,
+    model: Model = None,
+    no_stream: Annotated[bool, typer.Option("--no-stream", help="Ask for the answer in one piece.")] = False,
+    allow_cloud: AllowCloud = False,
+    as_json: AsJson = False,
+) -> int:
+    """Ask a model one question, without any file."""
+    question = sys.stdin.read() if text == "-" else text
+    if not question.strip():
+        raise failures.UsageError("the question is empty: say what you want to know")
+    fragment = Fragment(question, (Origin(OriginKind.INSTRUCTION),))
+    request = Request((Message(Role.USER, (fragment,)),), provider=provider, model=model, stream=not no_stream)
+    # Naming the provider is the yes that is asked for before the first use of a cloud.
+    return asyncio.run(_ask(request, allow_cloud=allow_cloud or provider is not None, as_json=as_json))
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What has come so far; of an answer that broke off, its text stays for those who want to see it."""
+
+    live: bool
+    text: list[str] = field(default_factory=list)
+    provider: str | None = None
+    model: str | None = None
+    answer: Answer | None = None
+    error: GlossatorError | None = None
+
+
+async def _ask(request: Request, *, allow_cloud: bool, as_json: bool) -> int:
+    from glossator.cli.work import application
+
+    heard = _Heard(live=not as_json and sys.stdout.isatty())
+    async with application(Path.cwd(), allow_cloud=allow_cloud) as product:
+        try:
+            async with aclosing(product.ask(request)) as events:
+                async for event in events:
+                    _hear(heard, event)
+        except GlossatorError as error:
+            heard.error = error
+    if as_json:
+        show.as_json(_as_json(heard))
+    else:
+        _tell(heard)
+    return failures.DONE if heard.error is None else failures.exit_code(heard.error)
+
+
+def _hear(heard: _Heard, event: object) -> None:
+    match event:
+        case Chosen(provider, model):
+            heard.provider, heard.model = provider, model
+            heard.text.clear()
+        case Text(text):
+            heard.text.append(text)
+            if heard.live:
+                print(show.printable(text), end="", flush=True)
+        case Restarted(error):
+            if heard.live:
+                print()
+            show.say(f"that answer broke off ({error}); another attempt begins")
+        case Answered(answer):
+            heard.answer = answer
+
+
+def _tell(heard: _Heard) -> None:
+    if heard.error is not None:
+        if heard.live and heard.text:
+            print()
+        show.say(failures.sentence(heard.error))
+        return
+    assert heard.answer is not None, "without an error there is an answer"
+    if heard.live:
+        print()
+    else:
+        print(show.printable(heard.answer.text))
+    where = "local" if heard.answer.local else "cloud"
+    show.say(f"— {where}: {heard.answer.provider} ({heard.answer.model})")
+
+
+def _as_json(heard: _Heard) -> dict[str, Any]:
+    answer = heard.answer
+    usage = answer.usage if answer else None
+    attempts = answer.attempts if answer else getattr(heard.error, "attempts", ())
+    return {
+        "text": answer.text if answer else "".join(heard.text),
+        "finish_reason": (answer.finish_raw or answer.finish.value) if answer else None,
+        "usage": {
+            "input_tokens": usage.input_tokens if usage else None,
+            "output_tokens": usage.output_tokens if usage else None,
+            "cached_tokens": usage.cached_tokens if usage else None,
+        },
+        "model": answer.model if answer else heard.model,
+        "provider": answer.provider if answer else heard.provider,
+        "attempts": [_attempt(one) for one in attempts],
+        "error": _error(heard.error),
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "local": attempt.local,
+        "seconds": round(attempt.seconds, 3),
+        "first_token_seconds": None if attempt.first_token_seconds is None else round(attempt.first_token_seconds, 3),
+        "error": _error(attempt.error),
+    }
+
+
+def _error(error: GlossatorError | None) -> dict[str, Any] | None:
+    match error:
+        case None:
+            return None
+        case ProviderError():
+            return {
+                "kind": error.kind.value,
+                "status": error.status,
+                "message": error.message,
+                "retry_after": error.retry_after,
+            }
+        case PolicyRefusal():
+            kind = "policy"
+        case NoProvider():
+            kind = "no-provider"
+        case _:
+            kind = "failed"
+    return {"kind": kind, "status": None, "message": failures.sentence(error), "retry_after": None}

