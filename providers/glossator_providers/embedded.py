@@ -106,6 +106,7 @@ class Embedded:
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # else a folder of the workspace called like one of our modules would be run in its place
                 "-m",
                 "glossator_providers.embedded_child",
                 stdin=PIPE,
@@ -144,7 +145,9 @@ class Embedded:
         if sys.platform == "win32":
             return None
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="glossator-"))  # only for this user, by mkdtemp's mode 0700
+            runtime = self._environment.get("XDG_RUNTIME_DIR") or None
+            parent = runtime if runtime and os.access(runtime, os.W_OK) else None
+            self._folder = Path(tempfile.mkdtemp(prefix="glossator-", dir=parent))  # mode 0700: for this user alone
         path = str(self._folder / f"{secrets.token_hex(4)}.sock")
         return path if len(path) < 100 else None  # noqa: PLR2004  sun_path holds 104 to 108 bytes
 

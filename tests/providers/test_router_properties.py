@@ -1,0 +1,188 @@
+"""Whatever fails and however often: nobody is asked whom the clearance does not cover, and an answer is one model's, whole."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glossator_providers.catalog import ROWS, Provider
+from glossator_providers.errors import EgressDenied, GlossatorError, Kind, ProviderError
+from glossator_providers.model import (
+    Answered,
+    Chosen,
+    Event,
+    Fragment,
+    Message,
+    Origin,
+    OriginKind,
+    Request,
+    Restarted,
+    Role,
+    Text,
+)
+from glossator_providers.privacy import LocalFiles, Policy
+from glossator_providers.router import RequestFailed, Router
+from glossator_providers.secrets import Secret
+from glossator_providers.transport import Call, Transport
+
+ORIGINS = [Origin(OriginKind.INSTRUCTION), Origin(OriginKind.DOCUMENT, "untitled:x"), Origin(OriginKind.DOCUMENT)]
+ADDRESSES = ["https://a.example", "http://127.0.0.1:1/v1", "https://gpu/v1", "https://localhost.evil.example"]
+
+
+@dataclass
+class Script:
+    """What happens to one call: pieces of text, then a failure, a missing end or the end."""
+
+    pieces: list[str]
+    end: Kind | int | str
+
+
+@dataclass
+class ScriptedResponse:
+    """A response in OpenAI's wire that goes as its script says."""
+
+    script: Script
+    headers: dict[str, str] = field(default_factory=lambda: {"content-type": "text/event-stream"})
+
+    @property
+    def status(self) -> int:
+        return self.script.end if isinstance(self.script.end, int) else 200
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for piece in self.script.pieces:
+            yield f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': piece}}]})}\n\n".encode()
+        if isinstance(self.script.end, Kind):
+            raise ProviderError(self.script.end, "scripted")
+        if self.script.end == "whole":
+            yield b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+    async def read(self, limit: int) -> bytes:
+        return b"{}"[:limit]
+
+
+class ScriptedTransport:
+    """A door that writes down who was asked for what, and follows the scripts in turn."""
+
+    def __init__(self, scripts: list[Script]) -> None:
+        self.calls: list[Call] = []
+        self._scripts = scripts
+
+    @asynccontextmanager
+    async def send(self, call: Call) -> AsyncIterator[ScriptedResponse]:
+        self.calls.append(call)
+        yield ScriptedResponse(self._scripts[len(self.calls) % len(self._scripts)])
+
+
+scripts = st.lists(
+    st.builds(
+        Script,
+        pieces=st.lists(st.sampled_from(["a", "b", "ü"]), max_size=2),
+        end=st.sampled_from([*Kind, 401, 404, 429, 500, 503, "whole", "cut"]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+providers = st.lists(
+    st.builds(
+        lambda address, kind, found, toy: (address, kind, found, toy),
+        st.sampled_from(ADDRESSES),
+        st.sampled_from(["openai-compatible", "vllm"]),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=4,
+).map(
+    lambda rows: [
+        Provider(f"p{index}", ROWS[kind], "m", address, key=Secret("k"), found=found, toy=toy)
+        for index, (address, kind, found, toy) in enumerate(rows)
+    ]
+)
+
+
+async def short_sleep(seconds: float) -> None:
+    """End a pause of the router at once; the limits of its watchdog, which are longer, must not be reached."""
+    await (asyncio.sleep(0) if seconds < 10 else asyncio.Event().wait())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    providers=providers,
+    scripts=scripts,
+    origin=st.sampled_from(ORIGINS),
+    policy=st.builds(Policy, trusted_hosts=st.sampled_from([(), ("gpu",)]), cloud_allowed=st.booleans()),
+    strategy=st.sampled_from(["local-first", "priority"]),
+    named=st.sampled_from([None, "p0", "p1", "nobody"]),
+)
+def test_nobody_is_asked_whom_the_clearance_does_not_cover(
+    *,
+    providers: list[Provider],
+    scripts: list[Script],
+    origin: Origin,
+    policy: Policy,
+    strategy: str,
+    named: str | None,
+) -> None:
+    """For any providers, failures and rules: the calls are covered, counted and told, and the answer is one attempt's."""
+    request = Request((Message(Role.USER, (Fragment("text", (origin,)),)),), provider=named)
+    door = ScriptedTransport(scripts)
+    events: list[Event] = []
+
+    async def run() -> GlossatorError | None:
+        router = Router(
+            providers,
+            transport=cast("Transport", door),
+            policy=policy,
+            files=LocalFiles(),
+            strategy=strategy,
+            sleep=short_sleep,
+            random=lambda: 0.5,
+        )
+        try:
+            async for event in router.ask(request):
+                events.append(event)  # noqa: PERF401  the events before an error count too
+        except GlossatorError as error:
+            return error
+        finally:
+            assert len(asyncio.all_tasks()) == 1  # nothing but this function is left
+        return None
+
+    error = asyncio.run(run())
+    asked = [call.provider for call in door.calls]
+    assert all(call.cleared.covers(call.provider) for call in door.calls)
+    if origin.kind is OriginKind.DOCUMENT:
+        near = {"http://127.0.0.1:1/v1"} | ({"https://gpu/v1"} if policy.trusted_hosts else set())
+        assert {provider.base_url for provider in asked} <= near
+    assert all(named in {None, provider.name} for provider in asked)
+    assert not any(provider.toy for provider in asked if named is None)
+    assert all(asked.count(provider) <= 3 for provider in asked)
+    assert [event.provider for event in events if isinstance(event, Chosen)] == [provider.name for provider in asked]
+    assert (error is None) == (bool(events) and isinstance(events[-1], Answered))
+    assert not isinstance(error, EgressDenied)
+    if isinstance(error, RequestFailed):
+        assert [attempt.provider for attempt in error.attempts] == [provider.name for provider in asked]
+    check_what_was_shown(events)
+
+
+def check_what_was_shown(events: list[Event]) -> None:
+    """Fail unless shown text is either taken back in words or the whole answer of the provider that was chosen last."""
+    shown, chosen = "", ""
+    for event in events:
+        match event:
+            case Chosen(provider):
+                assert not shown
+                chosen = provider
+            case Text(text):
+                shown += text
+            case Restarted():
+                shown = ""
+            case Answered(answer):
+                assert (answer.text, answer.provider) == (shown, chosen)
+            case _:
+                raise AssertionError(event)
