@@ -283,10 +283,12 @@ _NAMES_PASSWORD = r"(?i).*(?:pass|pwd|pswd|psk).*"  # noqa: S105  a name of pass
 _NAMES_PASSWORD_ALONE = (
     r"(?i)(?:.*[_.-])?(?:\w{0,12}password|passwd|pass|pwd|pswd|passphrase|\w{0,12}pass|passwort)[12]?"  # noqa: S105  as above
 )
+_CHOSEN = r"[A-Za-z][\w-]{4,}"  # word1, w0rd-1: a name in code as well, but under a password's name a password
 _LABEL = (
     r"(?i)(?:text|hidden|input|submit|reset|enter|confirm|current|new|old|pwd|pass\w*|secret|value|email|mail|login|auth\w*|plain|basic|"
     r"digest|keyring|prompt|ask|user\w*|any|str|int|bool|object|self|this|invalid|wrong|valid|empty|missing|required|weak|strong|default|"
-    r"none|null|nil|type|name|data|form|field|const|var|let|func|function|return|await|async|new|yes|no|on|off|enabled|disabled|show|hide|env)"
+    r"none|null|nil|type|name|data|form|field|const|var|let|func|function|return|await|async|new|yes|no|on|off|enabled|disabled|show|hide|env|"
+    r"(?:pass\w*|user|test|sha|md|utf|v|oauth|base|http|p|arg|key|str|pw|bcrypt|pbkdf|argon)_?-?\d+\w{0,3})"
 )
 _NAMES_ABOUT_IT = (  # names that end like this hold something about a secret
     r"(?i).*(?:_?(?:id|ids|name|names|type|url|uri|path|file|filename|field|header|label|prompt|message|error|format|regex|pattern|length|"
@@ -313,7 +315,13 @@ def _looks_secret(name: bytes, value: bytes) -> bool:
                 _compile(_NAMES_PASSWORD_ALONE).fullmatch(name) is not None
                 and _compile(_LABEL).fullmatch(value) is None
             )
-        return _compile(_CODE).fullmatch(value) is None and _kinds(value) >= 2 and entropy(value) >= 1.8  # noqa: PLR2004  measured
+        is_code = _compile(_CODE).fullmatch(value) is not None
+        chosen = (
+            _has_digit(value)
+            and _compile(_CHOSEN).fullmatch(value) is not None
+            and _compile(_LABEL).fullmatch(value) is None
+        )
+        return (chosen or not is_code) and _kinds(value) >= 2 and entropy(value) >= 1.8  # noqa: PLR2004  measured
     if one_word:  # no language writes a single word as long as a token
         return len(value) >= 16 and entropy(value) >= 3.2  # noqa: PLR2004  measured
     if _compile(_CODE).fullmatch(value) is not None:
