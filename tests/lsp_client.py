@@ -98,13 +98,11 @@ class Client:
 
     def pause(self) -> None:
         """Stop reading: the pipe fills up."""
-        assert self.process is not None
-        self.process._transport.get_pipe_transport(1).pause_reading()  # type: ignore[attr-defined]  # no other way to it
+        self._reader._transport.pause_reading()  # type: ignore[attr-defined]  # no other way to it
 
     def go_on(self) -> None:
         """Read again."""
-        assert self.process is not None
-        self.process._transport.get_pipe_transport(1).resume_reading()  # type: ignore[attr-defined]  # no other way to it
+        self._reader._transport.resume_reading()  # type: ignore[attr-defined]  # no other way to it
 
     async def response(self, message_id: Any) -> Any:
         """Wait for the answer to a request; raise `Failed` if it is an error."""

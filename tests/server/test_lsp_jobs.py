@@ -127,6 +127,32 @@ async def test_a_stream_is_numbered_and_whole(room: Room) -> None:
     assert {one["job"] for one in told} == {job}
 
 
+async def test_an_editor_that_stops_reading_gets_less_and_loses_nothing(room: Room) -> None:
+    """While nobody reads, pieces and reports merge; afterwards the text is whole and the numbers have no gaps."""
+    job, run = await room.start("explain")
+    run.route()
+    await room.client.until(lambda: bool(room.stream("begin")))
+    room.client.pause()
+    filler = "x" * 100_000
+    for number in range(20):
+        params = {"textDocument": {"uri": filler}, "position": {"line": 0, "character": number}}
+        room.client.begin(f"no/such/method/{filler}", params)
+    words = [f"word {number} {'y' * 2_000}\n" for number in range(300)]
+    for word in words:
+        run.say(word)
+        await asyncio.sleep(0)
+    run.explain("".join(words))
+    await asyncio.wait_for(run.closed.wait(), 10)
+    room.client.go_on()
+    await room.client.until(lambda: bool(room.stream("end")))
+    await room.end()
+    told = room.client.heard("glossator/stream")
+    assert [one["seq"] for one in told] == list(range(len(told)))
+    assert "".join(one["text"] for one in room.stream("delta")) == "".join(words)
+    assert len(room.stream("delta")) < 50
+    assert {one["job"] for one in told} == {job}
+
+
 async def test_a_restart_begins_the_text_again(room: Room) -> None:
     """After a failed attempt the editor is told to forget the text, and who answers now."""
     _, run = await room.start("explain")

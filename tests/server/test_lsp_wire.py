@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glossator.lsp.frames import Splitter
+from glossator.lsp.mend import mend
 from glossator.lsp.outbox import Outbox
 from lsp_client import DEADLINE, Client, Failed, frame, spawn
 
@@ -472,3 +473,30 @@ async def test_an_outbox_that_nobody_empties_gives_up() -> None:
     await asyncio.wait_for(gone.wait(), DEADLINE)
     gate.set()
     await outbox.finish(DEADLINE)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["line", "character", "diagnostics", "triggerKind", "range"]), inner, max_size=4
+        )
+    ),
+    max_leaves=15,
+)
+
+
+@given(params=json_values)
+@settings(max_examples=100, deadline=None)
+def test_mended_params_have_only_possible_positions(params: Any) -> None:
+    """Whatever is mended, no position is left that LSP does not allow, and nothing is raised."""
+    found = [mend(params, lambda one: isinstance(one, dict))]
+    while found:
+        one = found.pop()
+        if isinstance(one, dict):
+            numbers = [one[name] for name in ("line", "character") if isinstance(one.get(name), (int, float))]
+            assert all(isinstance(number, bool) or 0 <= number < 2**31 for number in numbers)
+            found.extend(one.values())
+        elif isinstance(one, list):
+            found.extend(one)

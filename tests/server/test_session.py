@@ -85,7 +85,7 @@ def test_a_closed_document_is_forgotten() -> None:
     session.close(URI)
     assert not session.documents
     assert not session.known(URI)
-    assert not session.place
+    assert session.place is None
 
 
 def test_pending_edits_are_forgotten_after_ten_minutes() -> None:

@@ -27,7 +27,7 @@ def answer(client: Client) -> dict[str, Any]:
         workspace["textDocumentContent"] = {"schemes": [CONTENT_SCHEME]}
     capabilities: dict[str, Any] = {
         "positionEncoding": client.encoding,
-        "textDocumentSync": {"openClose": True, "change": 2, "save": {"includeText": False}},
+        "textDocumentSync": {"openClose": True, "change": 2},
         # Never a `source` kind: editors run those on each save.
         "codeActionProvider": {"codeActionKinds": ["quickfix", "refactor"], "resolveProvider": False},
         "hoverProvider": True,

@@ -51,11 +51,15 @@ class Connection:
         self._build = build
         self._options = options
         self._ready = asyncio.Event()
+        self._started = False
         self._warned: set[str] = set()
         self._old: list[Application] = []
 
     async def start(self) -> None:
-        """Read the settings and build the application, when the editor has said `initialized`."""
+        """Read the settings and build the application, when the editor has said `initialized`; once."""
+        if self._started:
+            return
+        self._started = True
         await self.read_settings()
         await self.build()
 
@@ -125,6 +129,8 @@ class Connection:
 
     async def wait_for_application(self, seconds: float) -> Application | None:
         """Return the application, None if it is not there within *seconds* or could not be built."""
+        if not self._started:
+            self.server.spawn(self.start(), name="start")  # an editor that asks before it has said `initialized`
         if not self._ready.is_set():
             try:
                 await asyncio.wait_for(self._ready.wait(), seconds)

@@ -14,6 +14,7 @@ from glossator.lsp.wire import describe_failure
 from glossator.session import Place
 
 SECONDS = 0.3
+MOST_LOOKS = 8  # at once
 HINT = "glossator can explain this: see the code actions"
 
 
@@ -40,6 +41,8 @@ class Hover:
             return None
         task = self._looking.get(place)
         if task is None:
+            if len(self._looking) >= MOST_LOOKS:
+                return None  # whatever answers is stuck: no use in asking more
             task = connection.server.spawn(self._look(application.hover(snapshot, point, diagnostics)), name="hover")
             self._looking[place] = task
             task.add_done_callback(lambda _: self._looking.pop(place, None))
