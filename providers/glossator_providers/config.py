@@ -1,6 +1,6 @@
 """What the user, the organisation, the project and the editor may say, put together so that the later can only be stricter.
 
-* organisation  /etc/glossator/policy.toml (or $GLOSSATOR_POLICY): [privacy] and [budget]; tightens everything
+* organisation  /etc/glossator/policy.toml, and $GLOSSATOR_POLICY beside it: [privacy] and [budget]; tightens everything
 * user          $GLOSSATOR_CONFIG or the platform's configuration folder, glossator/config.toml: everything
 * variables     LLM_PROVIDER LLM_MODEL LLM_API_KEY LLM_MAX_TOKENS LLM_TIMEOUT LLM_MAX_RETRIES: as the user
 * project       .glossator.toml in a folder of the workspace: [privacy] stricter, all else ignored and said so
@@ -199,7 +199,7 @@ class Sources:
 
     environment: Mapping[str, str]
     user: Path
-    organisation: Path = ORGANISATION_FILE
+    organisation: tuple[Path, ...] = (ORGANISATION_FILE,)
     roots: tuple[Path, ...] = ()
     editor: Mapping[str, Any] | None = None
 
@@ -233,7 +233,7 @@ def standard_sources(
     return Sources(
         environment=environment,
         user=Path(user).expanduser() if user else platformdirs.user_config_path("glossator") / "config.toml",
-        organisation=Path(organisation).expanduser() if organisation else ORGANISATION_FILE,
+        organisation=(ORGANISATION_FILE, *((Path(organisation).expanduser(),) if organisation else ())),
         roots=tuple(Path(root) for root in roots),
         editor=editor,
     )
@@ -247,7 +247,8 @@ def load(sources: Sources) -> Loaded:
     merge.take_editor(sources.editor or {})
     for root in sources.roots:
         merge.take_project_file(root / PROJECT_FILE)
-    merge.take_organisation_file(sources.organisation)
+    for path in sources.organisation:
+        merge.take_organisation_file(path)
     merge.tell_what_is_not_done_yet()
     return Loaded(merge.config, merge.origins, tuple(merge.problems))
 
@@ -289,6 +290,7 @@ class _Merge:
         self.config = Config()
         self.origins: dict[str, str] = {}
         self.problems: list[Problem] = []
+        self._hosts: frozenset[str] | None = None  # the only ones that the organisation lets be trusted
 
     def take_user_file(self, path: Path) -> None:
         """Take everything that the user wrote."""
@@ -402,7 +404,10 @@ class _Merge:
         if "trusted_hosts" in file.privacy.model_fields_set:
             for host in set(self.config.privacy.trusted_hosts) - set(file.privacy.trusted_hosts):
                 self.problems.append(Problem(str(path), f"the organisation does not let {host} be trusted"))
-            self._set_privacy({"trusted_hosts": file.privacy.trusted_hosts}, str(path))
+            # Only the first file can trust a host of its own: a variable of the environment must not widen what stands in /etc.
+            hosts = tuple(host for host in file.privacy.trusted_hosts if self._hosts is None or host in self._hosts)
+            self._hosts = frozenset(hosts)
+            self._set_privacy({"trusted_hosts": hosts}, str(path))
 
     def tell_what_is_not_done_yet(self) -> None:
         """Tell the user of settings that are understood but that nothing obeys yet."""

@@ -23,13 +23,16 @@ class Places:
     def __init__(self, folder: Path) -> None:
         self.user = folder / "config.toml"
         self.organisation = folder / "policy.toml"
+        self.second = folder / "second-policy.toml"
         self.root = folder / "project"
         self.root.mkdir()
         self.project = self.root / ".glossator.toml"
 
     def load(self, environment: Mapping[str, str] | None = None, editor: Mapping[str, Any] | None = None) -> Loaded:
         """Load everything that was written."""
-        return config.load(Sources(environment or {}, self.user, self.organisation, (self.root,), editor))
+        return config.load(
+            Sources(environment or {}, self.user, (self.organisation, self.second), (self.root,), editor)
+        )
 
 
 @pytest.fixture
@@ -289,6 +292,14 @@ def test_the_organisation_tightens_everything(places: Places) -> None:
     assert any("box" in problem.message for problem in loaded.problems)
 
 
+def test_a_second_policy_only_tightens_the_first(places: Places) -> None:
+    """Whoever sets a variable of the environment cannot loosen what the organisation wrote."""
+    places.organisation.write_text('[privacy]\nnever = ["pay/**"]\ntrusted_hosts = ["10.0.0.7"]')
+    places.second.write_text('[privacy]\nprivate = ["x/**"]\ntrusted_hosts = ["10.0.0.7", "10.6.6.6"]')
+    privacy = places.load().config.privacy
+    assert (privacy.never, privacy.private, privacy.trusted_hosts) == (("pay/**",), ("x/**",), ("10.0.0.7",))
+
+
 def test_a_broken_policy_of_the_organisation_stops(places: Places) -> None:
     """A policy that is not understood is not guessed at."""
     places.organisation.write_text('[providers.x]\nkind = "openai"')
@@ -355,9 +366,13 @@ def test_the_standard_places_can_be_moved() -> None:
     sources = config.standard_sources(
         roots=["/w"], environment={"GLOSSATOR_CONFIG": "/c.toml", "GLOSSATOR_POLICY": "/p.toml"}
     )
-    assert (sources.user, sources.organisation, sources.roots) == (Path("/c.toml"), Path("/p.toml"), (Path("/w"),))
+    assert (sources.user, sources.organisation, sources.roots) == (
+        Path("/c.toml"),
+        (config.ORGANISATION_FILE, Path("/p.toml")),
+        (Path("/w"),),
+    )
     usual = config.standard_sources(environment={})
-    assert (usual.user.name, usual.organisation) == ("config.toml", config.ORGANISATION_FILE)
+    assert (usual.user.name, usual.organisation) == ("config.toml", (config.ORGANISATION_FILE,))
 
 
 patterns = st.lists(st.sampled_from(["a", "b/**", "*.pem", "**"]), max_size=3).map(tuple)
