@@ -20,10 +20,15 @@ _CODE = re.compile(r"code|devstral|starcoder", re.IGNORECASE)
 _UNTAUGHT = re.compile(r"[-:_](base|fim|text)\b", re.IGNORECASE)
 
 
-async def list_models(provider: Provider, *, transport: Transport, cleared: Cleared, seconds: float) -> list[ModelInfo]:
+async def list_models(
+    provider: Provider, *, transport: Transport, cleared: Cleared, seconds: float, trusted_hosts: tuple[str, ...] = ()
+) -> list[ModelInfo]:
     """Ask a provider for its models; raises ProviderError or EgressDenied. `seconds` bounds the whole question."""
     dialect = dialects.get(provider.row.dialect)
-    headers = await asyncio.to_thread(sign, provider) if _is_slow(provider) else sign(provider)
+    if provider.key is None or provider.key.ready:
+        headers = sign(provider, trusted_hosts=trusted_hosts)
+    else:
+        headers = await asyncio.to_thread(sign, provider, trusted_hosts=trusted_hosts)  # it runs a command
     call = Call(cleared, provider, dialect.list_models(), headers)
     try:
         async with asyncio.timeout(seconds):
@@ -68,7 +73,3 @@ def leaves_the_machine(model: ModelInfo) -> bool:
 def same_model(one: str, other: str) -> bool:
     """Say whether two names mean the same model: `gemma3` is `gemma3:latest` at Ollama."""
     return one.removesuffix(":latest") == other.removesuffix(":latest")
-
-
-def _is_slow(provider: Provider) -> bool:
-    return provider.key is not None and not provider.key.ready

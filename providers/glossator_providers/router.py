@@ -205,7 +205,13 @@ class Router:
         empty = Request(messages=())
         near = self._is_local(provider)
         cleared = clear_probe(self.policy) if near else clear(empty, policy=self.policy, files=self._files)
-        return await list_models(provider, transport=self._transport, cleared=cleared, seconds=LIST_TIMEOUT)
+        return await list_models(
+            provider,
+            transport=self._transport,
+            cleared=cleared,
+            seconds=LIST_TIMEOUT,
+            trusted_hosts=self.policy.trusted_hosts,
+        )
 
     def _route(self, request: Request, cleared: Cleared) -> Route:
         """Filter by clearance before anything else, then by what the request names, then put into order."""
