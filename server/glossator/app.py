@@ -26,7 +26,7 @@ from glossator_providers.discovery import find_local, together
 from glossator_providers.embedded import Embedded
 from glossator_providers.errors import NoProvider, PolicyRefusal
 from glossator_providers.model import Event, Fragment, Level, Message, Origin, OriginKind, Request, Role
-from glossator_providers.privacy import Decision, LocalFiles
+from glossator_providers.privacy import LocalFiles, judge_text
 from glossator_providers.router import Route, Router
 from glossator_providers.transport import Transport
 
@@ -213,7 +213,9 @@ class Application:
     def why(self, snapshot: Snapshot) -> Why:
         """Say how far a document may travel, by which rules, and who would be asked; opens no connection."""
         route = self.route(_whole(snapshot, self.roots))
-        decision: Decision = route.decision
+        decision = judge_text(snapshot.uri, snapshot.text, policy=self._policy, roots=self.roots, files=self._files)
+        if decision.level is not route.decision.level:
+            decision = route.decision  # the one by which requests go; the other only knows the places better
         return Why(
             uri=snapshot.uri,
             path=snapshot.path,

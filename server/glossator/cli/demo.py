@@ -8,7 +8,6 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,8 +28,8 @@ import json
 import os
 
 
-def is_missing(guest):
-    return guest == None
+def is_missing(value):
+    return value == None
 
 
 def greetings(path):
@@ -73,8 +72,11 @@ async def _play(stage: Stage, folder: Path) -> int:
         return failures.FAILED
     missing = _what_the_toy_lacks()
     environment = _environment(folder, toy=missing is None)
-    stage.title("glossator demo", "a real file, the real server on its standard input and output, no key and no network")
-    async with editor(file, environment) as opened:
+    stage.title(
+        "glossator demo", "a real file, the real server on its standard input and output, no key and no network"
+    )
+    async with editor(file, FILE, environment) as opened:
+        await opened.wait_until_ready()
         problems = {one.code: one for one in await toolbox.check("ruff", open_file(file).snapshot, opened.text)}
         stage.heading(f"{file.name}, and what ruff says of it")
         stage.code(opened.text)
@@ -89,8 +91,12 @@ async def _play(stage: Stage, folder: Path) -> int:
             stage.say(missing)
             left = BY_TOY in _run_ruff(ruff.path, file)
     fixed = BY_CHECKER not in _run_ruff(ruff.path, file)
-    rest = f" ({BY_TOY} is left for a model that can do it)" if left else ""
-    stage.close(f"{file.name} had an error that is gone{rest}; {time.monotonic() - began:.1f} s in all.")
+    told = (
+        f"one of its two errors is gone, {BY_TOY} is left for a model that can do it"
+        if left
+        else "both errors are gone"
+    )
+    stage.close(f"{file.name}: {told}; {time.monotonic() - began:.1f} s in all.")
     return failures.DONE if fixed else failures.FAILED
 
 
@@ -130,7 +136,7 @@ async def _with_toy(stage: Stage, opened: Editor, problem: Diagnostic) -> None:
     """Walk the same path with a model that really streams, and that nobody should take for more than a toy."""
     stage.heading("The same path with a real model: SmolLM2-135M, a toy, here to see tokens stream")
     before = opened.text
-    line = before.split("\n").index("    return guest == None")
+    line = before.split("\n").index("    return value == None")
     place = _range(problem)
     place["start"]["line"] = place["end"]["line"] = line  # a line above is gone by now
     opened.on_stream = stage.stream
@@ -204,7 +210,7 @@ def _range(problem: Diagnostic) -> dict[str, dict[str, int]]:
     }
 
 
-def _to_lsp(problem: Diagnostic) -> Mapping[str, Any]:
+def _to_lsp(problem: Diagnostic) -> dict[str, Any]:
     return {
         "range": _range(problem),
         "message": problem.message,

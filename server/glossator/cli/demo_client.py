@@ -13,6 +13,7 @@ from typing import Any
 from glossator_providers.errors import GlossatorError
 
 DEADLINE = 60.0  # seconds for one answer: a model file of a hundred megabytes is read in the meantime
+STARTING_ROUNDS = 30  # questions for the status; the server waits up to a second with each answer
 STREAM_LIMIT = 1 << 24  # bytes of one line of a header; far above what the server sends
 
 
@@ -59,6 +60,14 @@ class Editor:
             return await asyncio.wait_for(self._ends.get(), DEADLINE)
         except TimeoutError:
             raise ServerFailed(f"the task did not end within {DEADLINE:g} s") from None
+
+    async def wait_until_ready(self) -> None:
+        """Wait until the server has read its configuration: it answers before, but says less."""
+        for _ in range(STARTING_ROUNDS):
+            status = await self.request("glossator/status", {})
+            if "providers" in status:
+                return
+        raise ServerFailed("the server does not get ready")
 
     async def close(self) -> None:
         """Leave as an editor does; a server that stays is ended."""
@@ -124,7 +133,7 @@ class Editor:
         edit = params["edit"]
         edits = [one for change in edit.get("documentChanges", ()) for one in change["edits"]]
         edits += [one for changes in edit.get("changes", {}).values() for one in changes]
-        for one in sorted(edits, key=lambda one: _start(one), reverse=True):
+        for one in sorted(edits, key=_start, reverse=True):
             start, end = (self._offset(one["range"][side]) for side in ("start", "end"))
             self.text = self.text[:start] + one["newText"] + self.text[end:]
         return {"applied": True}
@@ -148,8 +157,8 @@ def _start(edit: Mapping[str, Any]) -> tuple[int, int]:
 
 
 @asynccontextmanager
-async def editor(file: Path, environment: Mapping[str, str]) -> AsyncIterator[Editor]:
-    """Start the server in *environment*, open *file* in it, and leave it again at the end."""
+async def editor(file: Path, text: str, environment: Mapping[str, str]) -> AsyncIterator[Editor]:
+    """Start the server in *environment*, open *file* with its *text* in it, and leave it again at the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -161,7 +170,7 @@ async def editor(file: Path, environment: Mapping[str, str]) -> AsyncIterator[Ed
         env=dict(environment),
         limit=STREAM_LIMIT,
     )
-    opened = Editor(process, file.as_uri(), file.read_text(encoding="utf-8"))
+    opened = Editor(process, file.as_uri(), text)
     try:
         await opened.request("initialize", _greeting(file.parent))
         await opened.notify("initialized", {})
@@ -183,9 +192,7 @@ def _greeting(root: Path) -> dict[str, Any]:
             "workspace": {"applyEdit": True, "workspaceEdit": {"documentChanges": True}},
             "textDocument": {
                 "hover": {"contentFormat": ["markdown"]},
-                "codeAction": {
-                    "codeActionLiteralSupport": {"codeActionKind": {"valueSet": ["quickfix", "refactor"]}}
-                },
+                "codeAction": {"codeActionLiteralSupport": {"codeActionKind": {"valueSet": ["quickfix", "refactor"]}}},
             },
             "experimental": {"glossator": {"version": 1, "stream": True}},
         },

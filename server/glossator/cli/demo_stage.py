@@ -41,7 +41,9 @@ class Stage:
     def code(self, text: str) -> None:
         """Show a file with its line numbers."""
         if self._colours:
-            self._console.print(Syntax(text, "python", line_numbers=True, theme="ansi_dark", background_color="default"))
+            self._console.print(
+                Syntax(text, "python", line_numbers=True, theme="ansi_dark", background_color="default")
+            )
         else:
             for number, line in enumerate(text.splitlines(), start=1):
                 self._plain(f"{number:3} {line}")
@@ -79,7 +81,7 @@ class Stage:
                 self._end_line()
                 if reason := message.get("reason"):
                     self._print(f"… {printable(str(reason))}", "yellow")
-                if route := message.get("route"):
+                elif route := message.get("route"):
                     self._print(f"▸ {printable(str(route.get('title')))}", "bold magenta")
             case "delta":
                 self._console.print(Text(printable(str(message.get("text", ""))), style="dim"), end="", soft_wrap=True)
