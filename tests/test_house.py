@@ -31,8 +31,21 @@ FLOORS: dict[str, tuple[frozenset[str], ...]] = {
     ),
     "glossator": (
         frozenset({"document"}),
-        frozenset({"tasks.task", "matching", "buffer", "markdown", "markdown_clean", "syntax", "settings", "consent"}),
-        frozenset({"edits", "merge", "answer", "checkers", "context", "session"}),
+        frozenset(
+            {
+                "tasks.task",
+                "matching",
+                "buffer",
+                "markdown",
+                "syntax",
+                "settings",
+                "consent",
+                "elisions",
+                "fences",
+                "placing",
+            }
+        ),
+        frozenset({"edits", "merge", "patches", "snippets", "answer", "checkers", "context", "session"}),
         frozenset({"handbook", "verify"}),
         frozenset({"tasks"}),
         frozenset({"lsp"}),

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import ssl
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -137,6 +138,31 @@ async def test_a_call_arrives_as_it_was_made() -> None:
     assert sent == {"host", "accept-encoding", "user-agent", "content-type", "content-length", "authorization"}
     assert "authorization" not in server.requests[1].decode().lower()
     assert server.connections == 1
+
+
+async def test_nothing_is_remembered_between_calls() -> None:
+    """A cookie that a provider sets is not sent back: each call says only what it was made to say."""
+    answer = OK.replace(b"\r\n\r\n", b"\r\nset-cookie: id=1; path=/\r\n\r\n")
+    async with capture(answer) as server, opened() as transport:
+        for _ in range(2):
+            await ask(transport, call(provider(f"http://127.0.0.1:{server.port}")))
+    assert b"cookie" not in server.requests[1].lower()
+
+
+async def test_a_key_that_must_be_fetched_is_fetched_beside_the_loop() -> None:
+    """A key from a command is asked for on a thread, so that the loop goes on meanwhile."""
+    threads: list[threading.Thread] = []
+
+    def fetch() -> str:
+        threads.append(threading.current_thread())
+        return KEY
+
+    async with capture() as server, opened() as transport:
+        payload = Payload("POST", "/chat", (), b"{}")
+        to = provider(f"http://127.0.0.1:{server.port}")
+        assert await ask(transport, Call(cleared(), to, payload, (("x-api-key", Secret(fetch)),))) == b"ok"
+    assert KEY in server.requests[0].decode()
+    assert threads != [threading.main_thread()]
 
 
 async def test_the_query_of_an_address_stays(connections: list[audit.Attempt]) -> None:
