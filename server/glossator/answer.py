@@ -11,7 +11,7 @@ import ast
 import enum
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from glossator import patches, snippets
 from glossator.document import Region, Snapshot
@@ -19,8 +19,8 @@ from glossator.edits import fit
 from glossator.elisions import elided
 from glossator.fences import Fence, fences, outside, without_numbers
 from glossator.markdown import CleanStream, clean, hides
-from glossator.placing import Refused
-from glossator.syntax import errors
+from glossator.placing import Refused, trimmed
+from glossator.syntax import errors, symbols
 from glossator_providers.model import FinishReason
 
 CANNOT_FIX = "CANNOT FIX:"
@@ -59,42 +59,73 @@ class Question:
     path: str
     start: int
     end: int
+    others: tuple[patches.Target, ...] = ()
 
     @property
     def patched(self) -> patches.Target:
         whole = self.start == 0 and self.end >= len(self.lines)
-        return patches.Target(self.lines, self.path, None if whole else (self.start, self.end))
+        return patches.Target(self.lines, self.path, None if whole else (self.start, self.end), self.others)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The symbols that the region defines."""
+        return symbols(self.language, "\n".join(self.lines[self.start : self.end]))
 
     @property
     def placed(self) -> snippets.Target:
         return snippets.Target(self.lines, self.language, self.start, self.end)
 
 
-Read = list[str] | Refused | None
-"""The file's new lines, why there are none, or None: the answer is not in this form."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The file's new lines; `ends` where the answer says itself whether the last one is closed."""
+
+    lines: list[str]
+    ends: bool = False
 
 
-def read(answer: str, *, finish: FinishReason, base: Snapshot, region: Region) -> Reading:
-    """Read the change that *answer* makes to *base*, asked for *region*; never raises, whatever the answer is."""
+Read = Found | Refused | None
+"""What a reader found, why it cannot be used, or None: the answer is not in this form."""
+
+
+def read(
+    answer: str, *, finish: FinishReason, base: Snapshot, region: Region, others: Sequence[Snapshot] = ()
+) -> Reading:
+    """Read the change that *answer* makes to *base*, asked for *region*; never raises, whatever the answer is.
+
+    Changes of the files *others* are passed over; a change of any other file makes the answer unusable.
+    """
     answer = answer.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
     lines = tuple(answer.split("\n"))
     prose = clean(_prose(lines)).strip()
     refused = _ended_badly(lines, finish)
     if refused is not None:
         return Reading(Outcome(refused.outcome), None, prose, refused.reason)
-    asked = _question(lines, base, region)
+    asked = _question(lines, base, region, others)
     for reader in READERS:
         found = reader(asked)
-        if isinstance(found, list):
-            found = _gated(found, asked)
+        if isinstance(found, Found):
+            found = _gated(found.lines, asked) or found
         if isinstance(found, Refused):
             return Reading(Outcome(found.outcome), None, prose, found.reason)
         if found is not None:
-            text = fit(base, "\n".join(found))
+            text = fit(base, "\n".join(found.lines), end=not found.ends)
             if text == base.text:
                 return Reading(Outcome.NO_CHANGE, None, prose, "the answer changes nothing")
             return Reading(Outcome.EDIT, text, prose, "")
     return Reading(Outcome.NO_MATCH, None, prose, "no code in the answer fits the file")
+
+
+def read_all(answer: str, *, finish: FinishReason, bases: Sequence[Snapshot]) -> tuple[Reading, ...]:
+    """Read the changes that *answer* makes to several files, one reading each; all are refused if one is."""
+    readings = tuple(
+        read(answer, finish=finish, base=base, region=base.whole, others=[one for one in bases if one is not base])
+        for base in bases
+    )
+    bad = next((one for one in readings if one.outcome not in {Outcome.EDIT, Outcome.NO_CHANGE}), None)
+    if bad is None:
+        return readings
+    return tuple(replace(bad, prose=one.prose) for one in readings)
 
 
 class AnswerStream:
@@ -132,22 +163,24 @@ def _search_replace(asked: Question) -> Read:
     rest = list(asked.answer)
     for start, end in patch.spans:
         rest[start:end] = [""] * (end - start)
-    beside = (
-        None
-        if asked.placed.whole
-        else _fenced(Question(tuple(rest), asked.lines, asked.language, asked.path, asked.start, asked.end))
-    )
-    if not isinstance(beside, list):
-        return _applied(patch, asked)
-    return _applied(patch, Question(asked.answer, tuple(beside), asked.language, asked.path, 0, len(beside)))
+    beside = None if asked.placed.whole else _fenced(replace(asked, answer=tuple(rest)))
+    if isinstance(beside, Found):
+        asked = replace(asked, lines=tuple(beside.lines), start=0, end=len(beside.lines))
+    return _applied(patch, asked)
 
 
 def _unified_diff(asked: Question) -> Read:
-    return _applied(patches.unified_diff(asked.answer), asked)
+    patch = patches.unified_diff(asked.answer)
+    found = _applied(patch, asked)
+    if not isinstance(found, Found) or not isinstance(patch, patches.Patch) or patch.ends_open is None:
+        return found
+    lines = trimmed(found.lines) if not found.lines[-1] else found.lines
+    return Found(lines if patch.ends_open else [*lines, ""], ends=True)
 
 
 def _line_range(asked: Question) -> Read:
-    return _still_parsed(patches.line_range(asked.answer, asked.patched), asked)
+    found = patches.line_range(asked.answer, asked.patched)
+    return _still_parsed(Found(found) if isinstance(found, list) else found, asked)
 
 
 def _pseudo_diff(asked: Question) -> Read:
@@ -176,37 +209,50 @@ def _tagged(asked: Question) -> Read:
     return _instead(code, asked)
 
 
-_OTHER_LANGUAGES = frozenset(
-    {"bash", "sh", "shell", "console", "zsh", "powershell", "text", "txt", "plaintext", "output", "diff", "patch"}
+_SHELLS = frozenset({"bash", "sh", "shell", "zsh", "console", "powershell"})
+_OTHER_LANGUAGES = _SHELLS | {"text", "txt", "plaintext", "output", "diff", "patch"}
+_MOST_BLOCKS = 40  # different ones; an answer with more is none
+_SHOWS_OLD = re.compile(
+    r"\b(?:original|buggy|incorrect|current|existing|wrong|faulty|problematic|before)\b", re.IGNORECASE
 )
+_SHOWS_NEW = re.compile(r"\b(?:correct\w*|fix\w*|updated?|new|revised|improved|after|should)\b", re.IGNORECASE)
 
 
 def _fenced(asked: Question) -> Read:
     """Read the one fenced block that fits the region or the file."""
     found: list[list[str]] = []
+    doubtful: list[list[str]] = []
     refused: Refused | None = None
-    for block in fences(asked.answer):
-        if block.language in _OTHER_LANGUAGES and block.language not in {
-            asked.language,
-            "sh"[: 2 * asked.language.startswith("shell")],
-        }:
+    blocks = {block.lines: block for block in reversed(fences(asked.answer))}
+    if len(blocks) > _MOST_BLOCKS:
+        return Refused("ambiguous", f"there are {len(blocks)} blocks of code")
+    for block in reversed(blocks.values()):
+        if block.language in _OTHER_LANGUAGES and not (asked.language == "shellscript" and block.language in _SHELLS):
             continue
         code = without_numbers(block.lines)
         missing = elided(code, base=asked.lines)
-        placed = (
-            Refused("elided", f"the answer leaves something out: {missing[0].strip()}")
-            if missing
-            else snippets.place(code, asked.placed)
-        )
+        placed = _left_out(missing) if missing else snippets.place(code, asked.placed)
         if placed is not None and not block.closed:
             return Refused("truncated", "the block of code has no end")
         if isinstance(placed, Refused):
             refused = refused or placed
-        elif placed is not None and placed not in found:
-            found.append(placed)
-    if len(found) > 1:
-        return Refused("ambiguous", f"there are {len(found)} blocks of code that differ")
-    return _still_parsed(found[0], asked) if found else refused
+        elif placed is not None:
+            (doubtful if _introduced_as_old(asked.answer, block) else found).append(placed)
+    found = found or doubtful
+    if any(one != found[0] for one in found) and not asked.names:
+        return Refused("ambiguous", "there are several blocks of code, and they differ")
+    # Several versions of one symbol: the first is the fix, what follows varies it (right in 25 of 26 recorded answers).
+    return _still_parsed(Found(found[0]), asked) if found else refused
+
+
+def _introduced_as_old(answer: Sequence[str], block: Fence) -> bool:
+    """Say whether the words right above a block call it the code that is wrong."""
+    above = next((line for line in reversed(answer[: block.start]) if line.strip()), "")
+    return bool(_SHOWS_OLD.search(above)) and not _SHOWS_NEW.search(above)
+
+
+def _left_out(missing: Sequence[str]) -> Refused:
+    return Refused("elided", f"the answer leaves something out: {missing[0].strip()}")
 
 
 READERS: Sequence[Callable[[Question], Read]] = (
@@ -223,25 +269,28 @@ READERS: Sequence[Callable[[Question], Read]] = (
 
 
 def _applied(patch: patches.Patch | Refused | None, asked: Question) -> Read:
-    return patches.applied(patch, asked.patched) if isinstance(patch, patches.Patch) else patch
+    if not isinstance(patch, patches.Patch):
+        return patch
+    found = patches.applied(patch, asked.patched)
+    return Found(found) if isinstance(found, list) else found
 
 
 def _instead(code: Sequence[str], asked: Question) -> Read:
     """Take *code* for the region, since the answer says so itself, if it leaves nothing out and still parses."""
     code = without_numbers(code)
     if missing := elided(code, base=asked.lines):
-        return Refused("elided", f"the answer leaves something out: {missing[0].strip()}")
-    return _still_parsed(snippets.instead(code, asked.placed), asked)
+        return _left_out(missing)
+    return _still_parsed(Found(snippets.instead(code, asked.placed)), asked)
 
 
 def _still_parsed(found: Read, asked: Question) -> Read:
     """Refuse what breaks the syntax of a file whose form gives no certainty of its own."""
-    if not isinstance(found, list):
+    if not isinstance(found, Found):
         return found
-    before, after = errors(asked.language, "\n".join(asked.lines)), errors(asked.language, "\n".join(found))
+    before, after = errors(asked.language, "\n".join(asked.lines)), errors(asked.language, "\n".join(found.lines))
     if before is not None and after is not None and after > before:
         return Refused("ambiguous", "with it the file would not parse any more")
-    if asked.language == "python" and _compiles(asked.lines) and not _compiles(found):
+    if asked.language == "python" and _compiles(asked.lines) and not _compiles(found.lines):
         return Refused("ambiguous", "with it the file would not parse any more")
     return found
 
@@ -257,10 +306,10 @@ def _compiles(lines: Sequence[str]) -> bool:
 _RESIDUE = re.compile(r"\s*(?:<{7} ?(?:SEARCH|ORIGINAL)\b|>{7} ?(?:REPLACE|UPDATED)\b|\*\*\* (?:Begin|End) Patch)")
 
 
-def _gated(found: list[str], asked: Question) -> list[str] | Refused:
-    """Refuse a new text that holds what no text should: elisions, marks of the form itself, hidden characters."""
+def _gated(found: list[str], asked: Question) -> Refused | None:
+    """Say what a new text holds that no text should: elisions, marks of the form itself, hidden characters."""
     if missing := elided(found, base=asked.lines):
-        return Refused("elided", f"the answer leaves something out: {missing[0].strip()}")
+        return _left_out(missing)
     known = set(asked.lines)
     new = [line for line in found if line not in known]
     if any(_RESIDUE.match(line) for line in new):
@@ -270,7 +319,7 @@ def _gated(found: list[str], asked: Question) -> list[str] | Refused:
         for at, character in enumerate(line):
             if character not in familiar and ord(character) > 126 and hides(character, line[at - 1 : at]):  # noqa: PLR2004  ASCII
                 return Refused("ambiguous", f"the answer holds a hidden character, U+{ord(character):04X}")
-    return found
+    return None
 
 
 def _ended_badly(lines: Sequence[str], finish: FinishReason) -> Refused | None:
@@ -282,7 +331,7 @@ def _ended_badly(lines: Sequence[str], finish: FinishReason) -> Refused | None:
         return Refused("truncated", "the answer reached its longest length")
     if finish is FinishReason.REFUSED:
         return Refused("cannot-fix", "the model declined to answer")
-    return None if first else Refused("no-match", "the answer is empty")
+    return None if any(line.strip() for line in lines) else Refused("no-match", "the answer is empty")
 
 
 def _prose(lines: Sequence[str]) -> str:
@@ -296,9 +345,15 @@ def _prose(lines: Sequence[str]) -> str:
     return outside(rest, blocks)
 
 
-def _question(answer: tuple[str, ...], base: Snapshot, region: Region) -> Question:
-    lines = base.text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff").split("\n")
+def _question(answer: tuple[str, ...], base: Snapshot, region: Region, others: Sequence[Snapshot]) -> Question:
+    lines = _lines(base)
     start, end = sorted((region.start, region.end))
     first = min(start.line, len(lines))
     after = min(end.line + (end.column > 0 or end.line == start.line), len(lines))
-    return Question(answer, tuple(lines), base.language, base.path or base.uri, first, after)
+    beside = tuple(patches.Target(_lines(one), one.path or one.uri) for one in others)
+    return Question(answer, lines, base.language, base.path or base.uri, first, after, beside)
+
+
+def _lines(snapshot: Snapshot) -> tuple[str, ...]:
+    text = snapshot.text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    return tuple(text.split("\n"))

@@ -1,7 +1,7 @@
 """A frozen copy of what the editor showed when the user asked: text, version, and the problems found in it.
 
 Positions inside Glossator are counted in code points; only `lsp/convert` knows the editor's units.
-Lines end where LSP says they do, at ``\\n``, ``\\r\\n`` or ``\\r``, and nowhere else.
+Lines end where LSP says they do, at LF, CRLF or CR, and nowhere else.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Snapshot:
 
     @cached_property
     def newline(self) -> str:
-        """The line end that the document uses: that of its first line, ``\\n`` where it has none."""
+        """The line end that the document uses: that of its first line, LF where it has none."""
         for line in self.lines[:1]:
             for end in ("\r\n", "\n", "\r"):
                 if line.endswith(end):
@@ -117,7 +117,7 @@ class Snapshot:
         return self._starts[point.line] + max(0, min(point.column, len(self.line(point.line))))
 
     def point(self, offset: int) -> Point:
-        """Return where the character at *offset* stands; the inverse of `offset`. Inside a ``\\r\\n`` it is the line's end."""
+        """Return where the character at *offset* stands; the inverse of `offset`. Inside a CRLF it is the line's end."""
         offset = max(0, min(offset, self._starts[-1]))
         number = bisect_right(self._starts, offset) - 1
         if number == len(self.lines) and number > 0 and not self.lines[-1].endswith(("\n", "\r")):

@@ -25,7 +25,7 @@ class Hunk:
 
 
 def hunks(base: str, new: str) -> tuple[Hunk, ...]:
-    """Return the smallest edits that make *new* of *base*, in order, apart from each other, none between ``\\r`` and ``\\n``."""
+    """Return the smallest edits that make *new* of *base*, in order, apart from each other, none inside a CRLF."""
     if base == new:
         return ()
     old_lines, new_lines = split_lines(base), split_lines(new)
@@ -50,8 +50,11 @@ def apply(base: str, edits: Sequence[Hunk]) -> str:
     return "".join([*parts, base[at:]])
 
 
-def fit(base: Snapshot, new: str) -> str:
-    """Return *new* with the line ends, the byte order mark and the final newline of *base*; a line that was there keeps its own."""
+def fit(base: Snapshot, new: str, *, end: bool = True) -> str:
+    """Return *new* with the line ends, the byte order mark and, if *end*, the final newline of *base*.
+
+    A line that was there keeps its own line end.
+    """
     if not base.text or not new:
         return new
     if base.text.startswith("\ufeff") and not new.startswith("\ufeff"):
@@ -59,7 +62,7 @@ def fit(base: Snapshot, new: str) -> str:
     old_lines, new_lines = base.lines, split_lines(new)
     ends = _line_ends(old_lines, new_lines, base.newline)
     contents = [line.rstrip("\r\n") for line in new_lines]
-    closed = old_lines[-1].endswith(("\n", "\r"))
+    closed = (old_lines if end else new_lines)[-1].endswith(("\n", "\r"))
     if not closed:
         ends[-1] = ""
     return "".join(content + end for content, end in zip(contents, ends, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 _OPENER = re.compile(r"(?P<indent>[ \t]*)(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^`]*)$")
 # Some models fence with tags, and close with the tag alone on its line.
@@ -72,7 +73,7 @@ def without_numbers(lines: Sequence[str]) -> tuple[str, ...]:
             continue
         numbers.append(int(numbered[1]))
         bare.append(numbered[2])
-    rising = all(later == earlier + 1 for earlier, later in zip(numbers, numbers[1:], strict=False))
+    rising = all(later == earlier + 1 for earlier, later in pairwise(numbers))
     return tuple(bare) if len(numbers) > 1 and rising else tuple(lines)
 
 

@@ -58,7 +58,7 @@ def clean(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return *text* with `\\n` line ends, without terminal escapes, and with every hiding character spelled out."""
+    """Return *text* with LF line ends, without terminal escapes, and with every hiding character spelled out."""
     text = _ESCAPES.sub("", text)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if _SUSPECT.search(text) is None:
@@ -75,10 +75,9 @@ def hides(character: str, before: str = "") -> bool:
         return False
     if character in _UNSEEN or unicodedata.category(character) in _HIDING_KINDS:
         return True
-    code = ord(character)
-    if code in (0xFE0E, 0xFE0F):  # chooses how the sign before it looks; alone or in rows it smuggles
+    if character in "\ufe0e\ufe0f":  # chooses how the sign before it looks; alone or in rows it smuggles
         return not before or unicodedata.category(before) not in {"So", "Sm", "Po", "Nd", "Sk"}
-    return 0xFE00 <= code <= 0xFE0D or 0xE0000 <= code <= 0xE0FFF
+    return "\ufe00" <= character <= "\ufe0d" or "\U000e0000" <= character <= "\U000e0fff"
 
 
 def _neutral(text: str) -> str:
@@ -269,7 +268,7 @@ class CleanStream:
             # A line that looks like an end further in would close our fence, which stands at the margin.
         self._held = rest
         self._at_line_start = bool(end)
-        return line + end if line + end else None
+        return line + end or None
 
     def _in_prose(self, *, ended: bool) -> str | None:
         if self._at_line_start:

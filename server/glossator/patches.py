@@ -10,9 +10,10 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from glossator.fences import fences
-from glossator.placing import Place, Refused, locate, the_one, trimmed
+from glossator.placing import Place, Refused, locate, locate_loosely, the_one
 
 Lines = list[str]
 
@@ -24,6 +25,7 @@ class Target:
     lines: tuple[str, ...]
     path: str
     inside: tuple[int, int] | None = None
+    others: tuple[Target, ...] = ()  # the other files that the answer may speak of
 
     def is_named(self, path: str) -> bool:
         """Say whether *path*, as an answer spells it, can be this file."""
@@ -47,18 +49,22 @@ class Block:
     path: str = ""
     after: Lines = field(default_factory=list)  # lines that stand somewhere above it, in order
     readings: tuple[tuple[Lines, Lines], ...] = ()  # the other ways to read it
+    ranked: bool = False  # the readings stand in order of likelihood: the first that fits is meant
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What was read: the blocks, and the answer's lines that they stand in."""
+    """What was read: the blocks, the answer's lines that they stand in, and whether they say how the file ends."""
 
     blocks: tuple[Block, ...]
     spans: tuple[tuple[int, int], ...] = ()
+    ends_open: bool | None = None  # the new file has no final newline; None where the patch does not say
 
 
 _HEAD = re.compile(r"\s*<{5,9}\s*(?:SEARCH|ORIGINAL|HEAD|OLD|FIND|BEFORE|CURRENT)?\b[^<>]*$", re.IGNORECASE)
 _DIVIDER = re.compile(r"\s*={5,9}\s*$")
+_MOST_BLANKS = 10  # lines around what is looked for
+_MOST_DIVIDERS = 8  # `=======` within one block; where code has them too, each is tried
 _TAIL = re.compile(r"\s*>{5,9}\s*(?:REPLACE|UPDATED|NEW|AFTER|MODIFIED)?\b[^<>]*$", re.IGNORECASE)
 
 
@@ -84,6 +90,8 @@ def search_replace(answer: Sequence[str]) -> Patch | Refused | None:
             if not blocks and not dividers:
                 return None
             return Refused("truncated", "a SEARCH/REPLACE block is not complete")
+        if len(dividers) > _MOST_DIVIDERS:
+            return Refused("ambiguous", "a SEARCH/REPLACE block can be read in many ways")
         readings = tuple((list(answer[at + 1 : middle]), list(answer[middle + 1 : end])) for middle in dividers)
         blocks.append(Block(*readings[0], path=_path_above(answer, at), readings=readings[1:]))
         spans.append((at, end + 1))
@@ -143,10 +151,8 @@ def unified_diff(answer: Sequence[str]) -> Patch | Refused | None:
         named = _FILE_LINE.match(line)
         following = body[number + 1] if number + 1 < len(body) else ""
         if named and (
-            line.startswith("---")
-            and following.startswith("+++")
-            or line.startswith("+++")
-            and body[number - 1].startswith("---")
+            (line.startswith("---") and following.startswith("+++"))
+            or (line.startswith("+++") and body[number - 1].startswith("---"))
         ):
             path = named["path"] if named["path"] != "/dev/null" else path
             if line.startswith("---") and named["path"] == "/dev/null":
@@ -161,14 +167,19 @@ def unified_diff(answer: Sequence[str]) -> Patch | Refused | None:
             hunk = None
         elif hunk is not None:
             hunk.append(line)
-    return (
-        Patch(tuple(_hunk(block.old, block.path) for block in blocks if any(line.strip() for line in block.old)))
-        if blocks
-        else None
-    )
+    hunks = tuple(_hunk(block.old, block.path) for block in blocks if any(line.strip() for line in block.old))
+    return Patch(hunks, ends_open=_ends_open(body)) if hunks else None
 
 
-def apply_patch(answer: Sequence[str]) -> Patch | Refused | None:
+def _ends_open(body: Sequence[str]) -> bool | None:
+    """Say whether the new side of a diff ends without a newline; None where the diff does not tell."""
+    marked = [before[:1] for before, line in pairwise(body) if line.startswith("\\ No newline")]
+    if not marked:
+        return None
+    return any(mark in {"+", " "} for mark in marked)
+
+
+def apply_patch(answer: Sequence[str]) -> Patch | Refused | None:  # noqa: C901  one line of the form is one branch
     """Read OpenAI's `*** Begin Patch` form (https://github.com/openai/codex, apply_patch)."""
     start = next((number for number, line in enumerate(answer) if line.strip() == "*** Begin Patch"), None)
     if start is None:
@@ -277,6 +288,9 @@ def applied(patch: Patch, target: Target) -> Lines | Refused:
     others = 0
     for block in patch.blocks:
         named = target.is_named(block.path)
+        elsewhere = any(bool(block.path) and other.is_named(block.path) for other in target.others)
+        if elsewhere and not named:
+            continue
         changed = _put(lines, block, target, named=named)
         if isinstance(changed, Refused):
             if not named:
@@ -295,11 +309,11 @@ def _put(lines: Lines, block: Block, target: Target, *, named: bool) -> Lines | 
     for old, new in ((block.old, block.new), *block.readings):
         if not any(line.strip() for line in old):
             if not any(line.strip() for line in lines):
-                done.append(list(new))
+                done.append([*new, *lines])
                 continue
             refused = refused or Refused("ambiguous", "a block does not say what it replaces")
             continue
-        places = locate(lines, old)
+        places, fitting = _places(lines, old, new)
         place = the_one(_below(lines, places, block.after), inside=target.inside)
         if isinstance(place, Refused):
             within = _within_line(lines, old, new) if named and not places else None
@@ -309,8 +323,8 @@ def _put(lines: Lines, block: Block, target: Target, *, named: bool) -> Lines | 
                 # Ambiguity says more than a reading that fits nowhere.
                 refused = place if refused is None or place.outcome == "ambiguous" else refused
             continue
-        done.append([*lines[: place.start], *place.fitted(_framed(old, new)), *lines[place.end :]])
-    if done and all(one == done[0] for one in done):
+        done.append([*lines[: place.start], *place.fitted(fitting), *lines[place.end :]])
+    if done and (block.ranked or all(one == done[0] for one in done)):
         return done[0]
     return (
         Refused("ambiguous", "a block can be read in several ways")
@@ -319,16 +333,22 @@ def _put(lines: Lines, block: Block, target: Target, *, named: bool) -> Lines | 
     )
 
 
-def _framed(old: Sequence[str], new: Sequence[str]) -> Lines:
-    """Return *new* without as many blank lines around as *old* lost when it was looked for."""
-    head = next((number for number, line in enumerate(old) if line.strip()), 0)
-    tail = next((number for number, line in enumerate(reversed(old)) if line.strip()), 0)
-    result = list(new)
-    while head and result and not result[0].strip():
-        result, head = result[1:], head - 1
-    while tail and result and not result[-1].strip():
-        result, tail = result[:-1], tail - 1
-    return result
+def _places(lines: Lines, old: Lines, new: Lines) -> tuple[list[Place], Lines]:
+    """Find *old* with its blank lines around, else with ever fewer of them; return what then stands for *new*."""
+    old, new = list(old), list(new)
+    for _ in range(_MOST_BLANKS):
+        places = locate(lines, old)
+        if places:
+            return places, new
+        if not old[-1].strip():
+            old.pop()
+            new = new[:-1] if new and not new[-1].strip() else new
+        elif not old[0].strip():
+            old.pop(0)
+            new = new[1:] if new and not new[0].strip() else new
+        else:
+            break
+    return locate_loosely(lines, old), new
 
 
 def _below(lines: Lines, places: list[Place], headers: Sequence[str]) -> list[Place]:
@@ -357,21 +377,23 @@ def _within_line(lines: Lines, old: Lines, new: Lines) -> Lines | None:
 def _hunk(body: Sequence[str], path: str) -> Block:
     """Make a block of diff lines. Context may lack its leading space: that is its second reading."""
     body = [line for line in body if not line.startswith("\\ No newline")]
-    strict = _sides(body, drop_space=True)
-    loose = _sides(body, drop_space=False)
-    return Block(*strict, path=path, readings=(loose,) if loose != strict else ())
+    strict = _sides(body, margin=True)
+    loose = _sides(body, margin=False)
+    over = _sides(body, margin=False, mark=" ")  # the mark was written over the first blank of the indentation
+    return Block(*strict, path=path, readings=(loose, over), ranked=True)
 
 
-def _sides(body: Sequence[str], *, drop_space: bool) -> tuple[Lines, Lines]:
+def _sides(body: Sequence[str], *, margin: bool, mark: str = "") -> tuple[Lines, Lines]:
+    """Return the old and the new lines; *margin*: context begins with a space that is not its own."""
     old: Lines = []
     new: Lines = []
     for line in body:
         if line.startswith("-"):
-            old.append(line[1:])
+            old.append(mark + line[1:])
         elif line.startswith("+"):
-            new.append(line[1:])
+            new.append(mark + line[1:])
         else:
-            kept = line[1:] if drop_space and line.startswith(" ") else line
+            kept = line[1:] if margin and line.startswith(" ") else line
             old.append(kept)
             new.append(kept)
     return old, new

@@ -16,15 +16,21 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Lines `start:end` of the text; the answer's indentation `written` stands for `real` there."""
+    """Lines `start:end` of the text; the answer's indentation `written` stands for `real` there.
+
+    `units` is set where the answer indents with other blanks: one step of its own, and one of the text's.
+    """
 
     start: int
     end: int
     written: str = ""
     real: str = ""
+    units: tuple[str, str] | None = None
 
     def fitted(self, lines: Sequence[str]) -> list[str]:
         """Return *lines* with the indentation of the place."""
+        if self.units is not None:
+            return [stepped(line, *self.units) for line in lines]
         if self.written == self.real:
             return list(lines)
         return [self._fitted(line) for line in lines]
@@ -41,12 +47,12 @@ class Place:
 
 
 def locate(lines: Sequence[str], search: Sequence[str]) -> list[Place]:
-    """Return every place where *search* stands: exactly, else but for blanks at the ends of lines, else but for indentation.
+    """Return every place where *search* stands; none where it is blank.
 
-    Blank lines around *search* do not count.
+    Exactly; else but for blanks at the ends of lines; else but for indentation.
     """
-    wanted = trimmed(search)
-    if not wanted:
+    wanted = list(search)
+    if not any(line.strip() for line in wanted):
         return []
     exact = _find(lines, wanted)
     if exact:
@@ -55,11 +61,15 @@ def locate(lines: Sequence[str], search: Sequence[str]) -> list[Place]:
     loose = _find(bare, bare_wanted)
     if loose:
         return [Place(at, at + len(wanted)) for at in loose]
+    stripped, stripped_wanted = [line.strip() for line in lines], [line.strip() for line in wanted]
     places = []
-    for at in _find([line.strip() for line in bare], [line.strip() for line in bare_wanted]):
-        shift = _shift(bare_wanted, bare[at : at + len(wanted)])
+    for at in _find(stripped, stripped_wanted):
+        real = bare[at : at + len(wanted)]
+        shift = _shift(bare_wanted, real)
         if shift is not None:
             places.append(Place(at, at + len(wanted), *shift))
+        elif (units := _units(bare_wanted, real)) is not None:
+            places.append(Place(at, at + len(wanted), units=units))
     return places
 
 
@@ -92,6 +102,32 @@ def indentation(lines: Sequence[str]) -> str:
             own = line[: len(line) - len(line.lstrip())]
             common = own if common is None else _shared(common, own)
     return common or ""
+
+
+def stepped(line: str, written: str, real: str) -> str:
+    """Return *line* with each step of its indentation *written* exchanged for *real*."""
+    rest = line
+    steps = 0
+    while written and rest.startswith(written):
+        rest, steps = rest[len(written) :], steps + 1
+    return real * steps + rest
+
+
+def _units(written: Sequence[str], real: Sequence[str]) -> tuple[str, str] | None:
+    """Return one step of indentation on each side, if tabs on one side stand for so many spaces on the other."""
+    for width in (2, 4, 8, 3):
+        for units in ((" " * width, "\t"), ("\t", " " * width)):
+            if all(stepped(one, *units) == other for one, other in zip(written, real, strict=True)):
+                return units
+    return None
+
+
+def locate_loosely(lines: Sequence[str], search: Sequence[str]) -> list[Place]:
+    """Return every place where *search* stands but for blank lines."""
+    numbers = [number for number, line in enumerate(lines) if line.strip()]
+    filled = [line.rstrip() for line in search if line.strip()]
+    found = _find([lines[number].rstrip() for number in numbers], filled) if filled else []
+    return [Place(numbers[at], numbers[at + len(filled) - 1] + 1) for at in found]
 
 
 def _shared(one: str, other: str) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from glossator.document import Point, Region, Snapshot
 from glossator.matching import match
 from glossator.placing import Refused, indentation, trimmed
-from glossator.syntax import enclosing, symbols
+from glossator.syntax import outline, symbols
 
 _ALIKE = 0.5  # of the lines that are not blank
 _SHORT = 3  # lines; of so few, none need stay
+_TELLING = 2  # lines with words
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +59,22 @@ def is_quote(code: Sequence[str], target: Target) -> bool:
 
 
 def _in_region(code: list[str], target: Target) -> list[str] | Refused | None:
-    region = trimmed(target.region)
-    own, theirs = symbols(target.language, "\n".join(region)), symbols(target.language, "\n".join(code))
+    region = _margin(trimmed(target.region))
+    own, theirs = symbols(target.language, "\n".join(region)), symbols(target.language, "\n".join(_margin(code)))
     everything = symbols(target.language, "\n".join(target.lines))
     if len(everything) > len(own) and set(everything) <= set(theirs):
         return code
     if own:
         if own[0] not in theirs:
             return None
+        code = _without_examples(code, target.language)
     elif len(region) > _SHORT and _alike(region, code) < _ALIKE:
         return None
-    return _spliced(code, target, target.start, target.end)
+    return _instead(code, target, target.start, target.end)
 
 
 def _in_file(code: list[str], target: Target) -> list[str] | Refused | None:
-    own, theirs = symbols(target.language, "\n".join(target.lines)), symbols(target.language, "\n".join(code))
+    own, theirs = symbols(target.language, "\n".join(target.lines)), symbols(target.language, "\n".join(_margin(code)))
     kept = _alike(trimmed(target.lines), code)
     if own and set(own) <= set(theirs) and kept >= _ALIKE:
         return code
@@ -83,24 +85,50 @@ def _in_file(code: list[str], target: Target) -> list[str] | Refused | None:
         return None
     if len(known) > 1 or own.count(known[0]) > 1:
         return Refused("ambiguous", "the code holds several symbols of the file, and not all of it")
-    found = _symbol(target, known[0])
-    if found is None:
-        return None
-    return _spliced(code, target, *found)
+    place = next(one for one in outline(target.language, "\n".join(target.lines)) if one[0] == known[0])
+    return _instead(_without_examples(code, target.language), target, place[1], place[2])
 
 
-def _symbol(target: Target, name: str) -> tuple[int, int] | None:
-    """Return the lines of the only symbol *name* at the file's top level."""
-    snapshot = Snapshot.of("\n".join(target.lines), uri="", language=target.language)
-    found: set[tuple[int, int]] = set()
-    for number, line in enumerate(target.lines):
-        if name in line:
-            column = len(line) - len(line.lstrip())
-            around = enclosing(snapshot, Region(Point(number, column), Point(number, column)))
-            lines = target.lines[around.start.line : around.end.line + (around.end.column > 0)]
-            if symbols(target.language, "\n".join(lines))[:1] == (name,):
-                found.add((around.start.line, around.start.line + len(lines)))
-    return found.pop() if len(found) == 1 else None
+def _margin(lines: Sequence[str]) -> list[str]:
+    """Return *lines* moved to the margin."""
+    indent = indentation(lines)
+    return [line[len(indent) :] for line in lines]
+
+
+def _without_examples(code: list[str], language: str) -> list[str]:
+    """Return *code* up to the end of its last symbol: how to call it, which models like to show, is not asked for."""
+    ends = [after for _, _, after in outline(language, "\n".join(_margin(code)))]
+    return trimmed(code[: max(ends)]) if ends else code
+
+
+def _instead(code: list[str], target: Target, start: int, end: int) -> list[str] | Refused:
+    """Put *code* in place of lines start:end, less what it repeats of the lines around; refuse if it repeats more."""
+    before, after = target.lines[:start], target.lines[end:]
+    code = trimmed(_without_tail(code, after))
+    code = trimmed(_without_tail(code[::-1], before[::-1])[::-1])
+    result = _spliced(code, target, start, end)
+    names = Counter(symbols(target.language, "\n".join(result)))
+    known = Counter(symbols(target.language, "\n".join(target.lines)))
+    twice = [name for name, times in names.items() if times > max(1, known[name])]
+    if twice:
+        return Refused("ambiguous", f"the code would define {twice[0]} a second time")
+    return result
+
+
+def _without_tail(code: list[str], following: Sequence[str]) -> list[str]:
+    """Return *code* without the lines at its end with which the text goes on after it anyway."""
+    rest = [line.rstrip() for line in following if line.strip()]
+    filled = [number for number, line in enumerate(code) if line.strip()]
+    for length in range(min(len(rest), len(filled) - 1), 0, -1):
+        numbers = filled[-length:]
+        said = [code[number].rstrip() for number in numbers]
+        if said != rest[:length]:
+            continue
+        # One closing bracket repeats by chance; a line of words, or all that follows, does not.
+        telling = sum(1 for line in said if any(character.isalnum() for character in line))
+        if telling >= _TELLING or (telling and length == len(rest)):
+            return code[: numbers[0]]
+    return code
 
 
 def _spliced(code: list[str], target: Target, start: int, end: int) -> list[str]:

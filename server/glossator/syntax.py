@@ -181,10 +181,28 @@ def symbols(language: str, text: str) -> tuple[str, ...]:
     if parsed is None:
         return ()
     tree, source = parsed
-    return tuple(_names(tree.root_node, source, GRAMMARS[language]))
+    return tuple(name for name, _ in _names(tree.root_node, source, GRAMMARS[language]))
 
 
-def _names(root: Node, source: bytes, grammar: Grammar) -> Iterator[str]:
+def outline(language: str, text: str) -> tuple[tuple[str, int, int], ...]:
+    """Return each name of `symbols` with its lines, first and after the last, decorators and comments included."""
+    parsed = _parse(language, text)
+    if parsed is None:
+        return ()
+    tree, source = parsed
+    grammar = GRAMMARS[language]
+    places = _Places(Snapshot.of(text, uri="", language=language), source)
+    found = []
+    for name, node in _names(tree.root_node, source, grammar):
+        outer = node
+        while outer.parent is not None and outer.parent.type in grammar.wrappers:
+            outer = outer.parent
+        lines = _whole_lines(places, outer, grammar)
+        found.append((name, lines.start.line, lines.end.line + (lines.end.column > 0)))
+    return tuple(found)
+
+
+def _names(root: Node, source: bytes, grammar: Grammar) -> Iterator[tuple[str, Node]]:
     todo: list[tuple[Node, str]] = [(child, "") for child in reversed(root.named_children)]
     while todo:
         node, prefix = todo.pop()
@@ -192,7 +210,7 @@ def _names(root: Node, source: bytes, grammar: Grammar) -> Iterator[str]:
         if _is_symbol(node, grammar):
             for name in _own_names(node, source):
                 if node.type != "impl_item" or " for " in name:  # a bare `impl` names nothing new, its members do
-                    yield prefix + name
+                    yield prefix + name, node
                 inside = f"{prefix}{name}."
             if node.type not in grammar.containers:
                 continue
