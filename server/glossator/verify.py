@@ -122,7 +122,7 @@ def _parses(snapshot: Snapshot) -> bool:
 _REMOVABLE = re.compile(
     r"\b(?:unused|un-used|never (?:used|read|constructed)|not (?:used|accessed)|unreachable|redundant|duplicate[ds]?|unnecessary"
     r"|superfluous|useless|redefin\w*|redeclar\w*|dead[ _]code|commented-out|extraneous|multiple times|more than once"
-    r"|already (?:defined|declared|imported)|remove|empty|debugg?er|conflict(?:ing|s)?)\b",
+    r"|already (?:defined|declared|imported)|remove|debugg?er|conflict(?:ing|s)?)\b",
     re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(
@@ -146,20 +146,42 @@ def _destruction(base: Snapshot, text: str, diagnostics: tuple[Diagnostic, ...],
     del inside[""], outside[""], here[""]
     pointed = Counter[str]()
     if removable:
-        for one in diagnostics:
-            pointed += Counter(
-                _bare(base.line(number)) for number in range(one.region.start.line, one.region.end.line + 1)
-            )
+        code = split_lines(old)
+        pointed = Counter(_bare(code[number]) for one in diagnostics for number in _statement(code, one.region))
     lost = (inside + outside) - here - pointed
     touched = inside.total() + (outside - here).total()
     kept = 1 - lost.total() / touched if touched else 1.0
-    if touched > SMALL and kept < KEPT and not _words_stay(old, new):
+    shorter = (inside + outside).total() - here.total() - min(pointed.total(), ((inside + outside) & pointed).total())
+    if kept < KEPT and (touched > SMALL or shorter > 1) and not _words_stay(old, new, diagnostics):
         return f"removes {lost.total()} of {touched} lines, which the problem is not about"
     if len(_PLACEHOLDER.findall(new)) > len(_PLACEHOLDER.findall(old)) and kept < SUSPECT and lost.total() > 1:
         return f"replaces {lost.total()} of {touched} lines by a placeholder"
-    if not here and not removable:
+    if not here and lost:
         return "removes everything"
     return None
+
+
+_IMPORT = re.compile(r"\s*(?:pub\s+)?(?:import|use|from|export)\b")
+
+
+def _statement(code: tuple[str, ...], region: Region) -> range:
+    """Return the lines of *region*, widened to the bracket that they stand in; a brace counts where it lists imports."""
+    open_since: list[int | None] = []  # the line of each bracket; None for a brace that holds code
+    first, last = region.start.line, max(region.start.line, region.end.line)
+    outermost: int | None = None
+    for number, line in enumerate(code):
+        if number == first:
+            outermost = next((since for since in open_since if since is not None), None)
+        for character in line:
+            if character in "([{":
+                open_since.append(number if character != "{" or _IMPORT.match(line) else None)
+            elif character in ")]}" and open_since:
+                open_since.pop()
+        if number == first and outermost is None:
+            outermost = next((since for since in open_since if since == number), None)
+        if number >= last and (outermost is None or outermost not in open_since):
+            return range(min(first, outermost if outermost is not None else first), number + 1)
+    return range(min(first, len(code)), min(last + 1, len(code)))
 
 
 def _bare(line: str) -> str:
@@ -167,14 +189,32 @@ def _bare(line: str) -> str:
 
 
 _WORD = re.compile(r"\w+")
-_WORDS_KEPT = 0.6  # share
+_WORDS_KEPT = 0.5  # share
 
 
-def _words_stay(old: str, new: str) -> bool:
-    """Say whether the words of the lines that went are mostly still there: code that was written anew, not removed."""
+_KEYWORDS = frozenset(
+    (
+        *("if", "elif", "else", "fi", "then", "for", "while", "do", "done", "in", "of", "not"),
+        *("and", "or", "is", "return", "def", "fn", "func", "function", "class", "struct", "impl", "let"),
+        *("const", "var", "mut", "import", "from", "as", "use", "with", "try", "except", "catch", "finally"),
+        *("raise", "throw", "new", "self", "this", "pass", "lambda", "async", "await", "None", "null", "True"),
+        *("False", "true", "false", "int", "void", "auto"),
+    )
+)
+
+
+def _words_stay(old: str, new: str, diagnostics: tuple[Diagnostic, ...]) -> bool:
+    """Say whether the words of the lines that went are mostly still there: code that was written anew, not removed.
+
+    Keywords do not count, and neither do the words of the problem's message: it is about them.
+    """
     there, here = Counter(split_lines(old)), Counter(split_lines(new))
     before, after = (set(_WORD.findall("".join(lines))) for lines in (there - here, here - there))
+    before -= _KEYWORDS | {word for one in diagnostics for word in _WORD.findall(one.message)} - after
     return len(before & after) >= _WORDS_KEPT * len(before)
+
+
+_COMPUTED = re.compile(r"""[\["']""")  # a member that is named by an expression has more than one spelling
 
 
 def _lost_symbols(base: Snapshot, text: str, diagnostics: tuple[Diagnostic, ...], *, removable: bool) -> list[str]:
@@ -184,7 +224,8 @@ def _lost_symbols(base: Snapshot, text: str, diagnostics: tuple[Diagnostic, ...]
     lost = before - after
     if not diagnostics and after.total() >= before.total():
         return []  # a refactoring may give another name
-    return [name for name in lost if not any(_is_about(one, name, base, removable=removable) for one in diagnostics)]
+    named = [name for name in lost if not _COMPUTED.search(name)]
+    return [name for name in named if not any(_is_about(one, name, base, removable=removable) for one in diagnostics)]
 
 
 def _is_about(diagnostic: Diagnostic, name: str, base: Snapshot, *, removable: bool) -> bool:

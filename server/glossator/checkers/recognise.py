@@ -8,6 +8,8 @@ import re
 from glossator.checkers.row import Finding
 from glossator.document import Diagnostic, Region
 
+# Tools whose problems another one is asked to judge (clangd's gcc): codes and words differ, the place decides.
+_OTHER_WORDS = frozenset({"clang", "clangd"})
 NEAR = 3  # lines; how far an editor's place of a problem and the checker's may lie apart
 
 
@@ -18,8 +20,7 @@ def target(diagnostic: Diagnostic, findings: tuple[Finding, ...]) -> Finding | N
     """
     near = [one for one in findings if _distance(diagnostic.region, one.diagnostic.region) <= NEAR]
     same = [one for one in near if _agree(diagnostic, one)]
-    if not same and near and _spelled(diagnostic.source) != _spelled(near[0].diagnostic.source):
-        # Another tool's words for it (clangd's for gcc's): the place decides.
+    if not same and _spelled(diagnostic.source) in _OTHER_WORDS:
         same = [one for one in near if one.diagnostic.region.touches(diagnostic.region)]
     return min(same, key=lambda one: _unlikeness(diagnostic, one.diagnostic), default=None)
 

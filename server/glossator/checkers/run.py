@@ -13,7 +13,7 @@ from typing import cast
 from glossator.checkers.row import CheckerFailed, Output
 
 LARGEST_OUTPUT = 32_000_000  # bytes, stdout and stderr together
-_PATIENCE = 0.5  # seconds in which the output must end after the process has
+_PATIENCE = 0.5  # seconds in which the output must end after the process has, and the process after it was killed
 
 # What a checker needs of the user's environment; keys and proxies are not among it.
 _PASSED = (
@@ -101,6 +101,10 @@ async def run(
         raise CheckerFailed(f"{name} did not answer within {time_limit:g} s and was stopped") from None
     finally:
         _end_group(transport.get_pid())
+        with contextlib.suppress(TimeoutError):
+            # The operating system takes a moment; a process that even SIGKILL does not end is left to it.
+            async with asyncio.timeout(_PATIENCE):
+                await collector.exited.wait()
         transport.close()
     if collector.too_much:
         raise CheckerFailed(f"{name} wrote more than {LARGEST_OUTPUT // 1_000_000} MB and was stopped")
@@ -122,7 +126,8 @@ class _Collector(asyncio.SubprocessProtocol):
 
     def __init__(self) -> None:
         self.received = {1: bytearray(), 2: bytearray()}
-        self.finished = asyncio.Event()
+        self.exited = asyncio.Event()
+        self.finished = asyncio.Event()  # it has exited, or need not go on
         self.ended = asyncio.Event()
         self.too_much = False
         self._open = {1, 2}
@@ -148,4 +153,5 @@ class _Collector(asyncio.SubprocessProtocol):
             self.ended.set()
 
     def process_exited(self) -> None:
+        self.exited.set()
         self.finished.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from glossator.checkers.row import SEVERITIES, CheckerFailed, Command, Edit, Finding, Job, Output
-from glossator.checkers.wire import by_tabs, name_of, number, parse_json, region, words
+from glossator.checkers.wire import by_code_points, name_of, number, parse_json, region, words
 from glossator.document import Diagnostic, Region, Severity
 
 _DIALECTS = {".bash": "bash", ".dash": "dash", ".ksh": "ksh", ".bats": "bats"}
@@ -54,7 +54,8 @@ def _finding(item: Any, job: Job) -> Finding:
 
 
 def _region(item: Any, job: Job) -> Region:
+    # In `json1` a tab is one column; in `json`, which is older, it reaches to the next multiple of eight.
     return region(
-        by_tabs(job.snapshot, number(item["line"]) - 1, number(item["column"]) - 1),
-        by_tabs(job.snapshot, number(item["endLine"]) - 1, number(item["endColumn"]) - 1),
+        by_code_points(job.snapshot, number(item["line"]) - 1, number(item["column"]) - 1),
+        by_code_points(job.snapshot, number(item["endLine"]) - 1, number(item["endColumn"]) - 1),
     )

@@ -57,7 +57,7 @@ _IN_COMMENTS: Mapping[str, re.Pattern[str]] = {
     "biome-ignore": re.compile(
         r"(?:biome|deno-lint|oxlint|prettier|tslint)[-:](?:ignore|disable)\S*(?:[ \t]+(?P<codes>[\w/-]+))?"
     ),
-    "nolint": re.compile(r"//\s*nolint\b(?:\s*:\s*(?P<codes>[\w,-]+))?", re.IGNORECASE),
+    "nolint": re.compile(r"//\s*nolint\b(?:\s*:\s*(?P<codes>[\w,-]+))?"),
     "NOLINT": re.compile(r"\bNOLINT(?:NEXTLINE|BEGIN)?\b(?:\(\s*(?P<codes>[^)\n]*)\))?"),
     "lint:ignore": re.compile(r"//\s*lint:(?:file-)?ignore\s+(?P<codes>[\w,]+)"),
     "cppcheck-suppress": re.compile(r"cppcheck-suppress\S*(?:\s+(?P<codes>\w+))?"),

@@ -10,7 +10,6 @@ from glossator.checkers.row import CheckerFailed, Job, Output
 from glossator.document import Point, Region, Snapshot
 
 _LAST_OF_ONE_UNIT = 0xFFFF  # characters beyond it take two units of UTF-16
-TAB = 8  # columns; what shellcheck takes a tab for
 
 
 def name_of(job: Job) -> str:
@@ -69,16 +68,6 @@ def by_bytes(snapshot: Snapshot, line: int, column: int) -> Point:
     """Return the place at *line* and *column*, both from 0, the column in UTF-8 bytes."""
     raw = snapshot.line(line).encode("utf-8", "surrogatepass")
     return by_code_points(snapshot, line, len(raw[: max(0, column)].decode("utf-8", "ignore")))
-
-
-def by_tabs(snapshot: Snapshot, line: int, column: int) -> Point:
-    """Return the place at *line* and *column*, both from 0, where a tab reaches to the next multiple of `TAB`."""
-    width = 0
-    for index, character in enumerate(snapshot.line(line)):
-        if width >= column:
-            return Point(line, index)
-        width = width + TAB - width % TAB if character == "\t" else width + 1
-    return by_code_points(snapshot, line, len(snapshot.line(line)))
 
 
 def region(start: Point, end: Point) -> Region:
