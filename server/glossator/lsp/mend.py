@@ -26,7 +26,7 @@ def _mend(raw: Any, is_diagnostic: Callable[[Any], bool], depth: int) -> Any:
     for name in ("line", "character"):
         if isinstance(mended.get(name), (int, float)) and not isinstance(mended[name], bool):
             mended[name] = int(min(max(mended[name], 0), LARGEST_POSITION))
-    if mended.get("triggerKind") not in {1, 2}:
+    if mended.get("triggerKind") not in (1, 2):
         mended.pop("triggerKind", None)
     if "diagnostics" in mended:
         mended["diagnostics"] = _diagnostics(mended["diagnostics"], is_diagnostic)
