@@ -26,12 +26,11 @@ from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "neovim.svg"
-COLUMNS, ROWS = 92, 24
+COLUMNS, ROWS = 92, 20
 DEADLINE = 60.0  # seconds
 
 CODE = '''"""Read the settings of a service."""
 
-import io
 import json
 import os
 from pathlib import Path
@@ -47,6 +46,7 @@ def read(path: Path) -> dict[str, str]:
 CONFIGURATION = """
 vim.opt.runtimepath:append({plugin})
 vim.opt.termguicolors = true
+vim.cmd.colorscheme('retrobox')
 vim.opt.number = true
 vim.opt.signcolumn = 'yes'
 vim.opt.laststatus = 2
@@ -103,7 +103,7 @@ class Terminal:
     def screen(self, *, colours: bool) -> str:
         """Return what is on the screen."""
         options = ["-e"] if colours else []
-        told = subprocess.run([*self._tmux, "capture-pane", "-p", *options], check=True, capture_output=True, text=True)
+        told = subprocess.run([*self._tmux, "capture-pane", "-p", "-N", *options], check=True, capture_output=True, text=True)
         return told.stdout
 
     def wait_for(self, words: str) -> None:

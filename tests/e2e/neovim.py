@@ -18,7 +18,7 @@ import parts
 from editors.neovims import Installed
 
 # Two cores are shared with other tests: far beyond what anything takes, so that only what never comes fails.
-DEADLINE = 45.0  # seconds
+DEADLINE = 30.0  # seconds
 
 HERE = Path(__file__).resolve().parent
 PLUGIN = parts.ROOT / "editors" / "nvim"
@@ -151,7 +151,9 @@ async def start_neovim(
         connected.set_result((reader, writer))
 
     listener = await asyncio.start_unix_server(accept, path=str(home / "driver"), limit=1 << 24)
-    inherited = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+    inherited = {
+        name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH") if name in os.environ
+    }
     process = await asyncio.create_subprocess_exec(
         str(installed.program),
         *("--headless", "-n", "-i", "NONE", "-u", str(HERE / "lua" / "init.lua")),
@@ -159,9 +161,9 @@ async def start_neovim(
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         cwd=home,
-        env=inherited
-        | {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "STATE", "CACHE")}
-        | {
+        env={
+            **inherited,
+            **{f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "STATE", "CACHE")},
             "HOME": str(home),
             "GLOSSATOR_TEST_SOCKET": str(home / "driver"),
             "GLOSSATOR_TEST_PLUGIN": str(PLUGIN),
@@ -170,19 +172,27 @@ async def start_neovim(
             "GLOSSATOR_DISCOVERY": "off",
             "GLOSSATOR_STATE_DIR": str(home / "glossator-state"),
             "GLOSSATOR_CACHE_DIR": str(home / "glossator-cache"),
-        }
-        | ({"GLOSSATOR_TEST_CHECKER": json.dumps({"name": checker.name, "cmd": checker.command})} if checker else {})
-        | environment,
+            **(
+                {"GLOSSATOR_TEST_CHECKER": json.dumps({"name": checker.name, "cmd": checker.command})}
+                if checker
+                else {}
+            ),
+            **environment,
+        },
     )
     assert process.stderr is not None
     errors = asyncio.create_task(process.stderr.read())
     try:
-        done, _ = await asyncio.wait({connected, errors}, timeout=DEADLINE, return_when=asyncio.FIRST_COMPLETED)
+        waiting: set[asyncio.Future[Any]] = {connected, errors}
+        done, _ = await asyncio.wait(waiting, timeout=DEADLINE, return_when=asyncio.FIRST_COMPLETED)
         if connected not in done:
             raise NeovimFailed(f"Neovim did not start: {errors.result().decode() if errors.done() else 'no answer'}")
         reader, writer = connected.result()
         try:
-            yield Neovim(reader, writer)
+            editor = Neovim(reader, writer)
+            yield editor
+            mistakes = await editor.value("vim.v.errmsg")
+            assert "stack traceback" not in mistakes, mistakes
         finally:
             # Neovim ends when its driver hears nothing more.
             writer.close()

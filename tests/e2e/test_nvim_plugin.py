@@ -31,9 +31,10 @@ async def test_counts_columns_in_every_encoding_as_python_does(installed: Instal
                 f"{quoted}, {byte}, encoding) end, {{ 'utf-8', 'utf-16', 'utf-32' }})"
             )
             assert found == expected, line
-            assert await editor.value(
-                f"require('glossator.client').to_units({quoted}, {byte + 999}, 'utf-16')"
-            ) == len(line.encode("utf-16-le")) // 2
+            assert (
+                await editor.value(f"require('glossator.client').to_units({quoted}, {byte + 999}, 'utf-16')")
+                == len(line.encode("utf-16-le")) // 2
+            )
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,9 @@ async def test_an_answer_whose_stream_lost_a_message_is_whole_in_the_end(
         await receive("seq = 0, kind = 'begin', action = 'explain', route = { title = 'cloud: one' }")
         await receive("seq = 1, kind = 'delta', text = 'wrong'")
         assert await editor.value("float_text()") == "wrong"
-        await receive("seq = 2, kind = 'begin', action = 'explain', route = { title = 'local: two' }, reason = 'one failed'")
+        await receive(
+            "seq = 2, kind = 'begin', action = 'explain', route = { title = 'local: two' }, reason = 'one failed'"
+        )
         assert "local: two" in await editor.value("float_frame()")
         assert "one failed" in await editor.value("float_frame()")
         await receive("seq = 3, kind = 'delta', text = 'right\\n'")

@@ -26,6 +26,13 @@ function M.config()
       ['glossator/statusChanged'] = function(_, params)
         require('glossator.status').changed(params)
       end,
+      ['window/showMessage'] = function(_, params)
+        -- What the window with the answer says already need not be said again below it.
+        if not require('glossator.stream').says(params.message) then
+          -- LSP's types 1 to 4 are errors to logs; Neovim's levels run the other way.
+          vim.notify(params.message, math.max(vim.log.levels.DEBUG, 5 - params.type))
+        end
+      end,
       ['workspace/applyEdit'] = function(_, params, context)
         return require('glossator.edits').apply(params, context)
       end,

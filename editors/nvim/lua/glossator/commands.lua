@@ -58,7 +58,7 @@ local subcommands = {
     help = 'show the providers and how they are',
     run = function(target)
       client_room.request(target.client, 'glossator/status', vim.empty_dict(), function(result)
-        M.show_report(target, 'status', M.describe_status(result))
+        M.show_report(target, 'status', require('glossator.reports').status(result))
       end, target.bufnr)
     end,
   },
@@ -67,7 +67,7 @@ local subcommands = {
     run = function(target)
       local params = { textDocument = client_room.document(target.bufnr) }
       client_room.request(target.client, 'glossator/why', params, function(result)
-        M.show_report(target, 'why', M.describe_why(result))
+        M.show_report(target, 'why', require('glossator.reports').why(result))
       end, target.bufnr)
     end,
   },

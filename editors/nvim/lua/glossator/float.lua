@@ -133,9 +133,12 @@ function M.close_on_move()
     buffer = float.source,
     once = true,
     callback = function()
-      if float and float.win == win and not M.focused() then
-        M.close()
-      end
+      -- Windows cannot be closed while a typed character is being taken.
+      vim.schedule(function()
+        if float and float.win == win and not M.focused() then
+          M.close()
+        end
+      end)
     end,
   })
 end
@@ -183,7 +186,7 @@ function M.place()
     bufpos = { row, 0 },
     anchor = below and 'NW' or 'SW',
     row = below and 1 or 0,
-    col = 0,
+    col = 1,
     width = math.max(20, math.min(options.max_width, vim.api.nvim_win_get_width(win) - 6)),
     height = 1,
     border = options.border,
@@ -197,7 +200,7 @@ end
 function M.fit()
   if M.visible() then
     local height = vim.api.nvim_win_text_height(float.win, {}).all
-    local limit = math.min(config.get().float.max_height, math.max(3, math.floor(vim.o.lines * 0.45)))
+    local limit = math.min(config.get().float.max_height, math.max(3, math.floor(vim.o.lines / 2)))
     vim.api.nvim_win_set_height(float.win, math.max(1, math.min(height, limit)))
   end
 end

@@ -25,8 +25,9 @@ function M.line(bufnr)
   if job then
     return 'glossator: ' .. job.action .. '…'
   end
-  if status and status.health and status.health ~= 'ok' then
-    return 'glossator: ' .. status.health
+  -- Without a model there is a warning in `:Glossator status`; the checkers answer all the same.
+  if status and status.health == 'error' then
+    return 'glossator: not working'
   end
   return 'glossator'
 end

@@ -102,6 +102,17 @@ function M.running(bufnr)
   return found
 end
 
+--- Whether the answer on the screen says this already.
+---@param message string
+---@return boolean
+function M.says(message)
+  local answer = shown and answers[shown]
+  if not answer or not answer.note or not float.visible() then
+    return false
+  end
+  return message:find(answer.note, 1, true) ~= nil or answer.note:find(message, 1, true) ~= nil
+end
+
 --- Put an answer on the screen.
 ---@param answer glossator.Answer
 function M.show(answer)
@@ -186,19 +197,18 @@ end
 function M.take_end(answer, params)
   local final = params.final or {}
   local problem = params.error
-  if type(final.text) == 'string' and final.text ~= answer.text then
-    answer.text = final.text
-    if shown == answer.job then
-      float.set_text(answer.text)
-    end
-  end
+  local text = type(final.text) == 'string' and final.text or answer.text
   answer.stage = nil
   if problem then
     answer.state, answer.note = 'failed', M.with_rules(problem)
   else
     answer.state, answer.note = 'done', final.message or final.label
-    if answer.text == '' then
-      answer.text = final.summary or ''
+    text = text ~= '' and text or final.summary or ''
+  end
+  if text ~= answer.text then
+    answer.text = text
+    if shown == answer.job then
+      float.set_text(text)
     end
   end
   M.refresh(answer)
