@@ -26,7 +26,7 @@ from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "neovim.svg"
-COLUMNS, ROWS = 92, 20
+COLUMNS, ROWS = 90, 19
 DEADLINE = 60.0  # seconds
 
 CODE = '''"""Read the settings of a service."""
@@ -47,6 +47,10 @@ CONFIGURATION = """
 vim.opt.runtimepath:append({plugin})
 vim.opt.termguicolors = true
 vim.cmd.colorscheme('retrobox')
+vim.api.nvim_set_hl(0, 'NormalFloat', {{ link = 'Normal' }})
+vim.api.nvim_set_hl(0, 'FloatBorder', {{ fg = '#7c6f64' }})
+vim.api.nvim_set_hl(0, 'FloatTitle', {{ fg = '#8ec07c', bold = true }})
+vim.api.nvim_set_hl(0, 'FloatFooter', {{ link = 'FloatTitle' }})
 vim.opt.number = true
 vim.opt.signcolumn = 'yes'
 vim.opt.laststatus = 2
@@ -62,19 +66,19 @@ vim.lsp.config('glossator', {{ cmd = {server} }})
 vim.lsp.enable({{ 'ruff', 'glossator' }})
 """
 
-# Neovim's own dark colours, so that what is not coloured by it fits to what is.
+# The background and the text of the colour scheme; everything else comes with its own colour.
 THEME = TerminalTheme(
-    (20, 22, 27),
-    (224, 226, 234),
+    (28, 28, 28),
+    (235, 219, 178),
     [
-        (7, 8, 13),
-        (255, 192, 185),
-        (179, 246, 192),
-        (252, 224, 148),
-        (166, 219, 255),
-        (255, 202, 255),
-        (140, 248, 247),
-        (224, 226, 234),
+        (28, 28, 28),
+        (251, 73, 52),
+        (184, 187, 38),
+        (250, 189, 47),
+        (131, 165, 152),
+        (211, 134, 155),
+        (142, 192, 124),
+        (235, 219, 178),
     ],
 )
 
@@ -103,7 +107,9 @@ class Terminal:
     def screen(self, *, colours: bool) -> str:
         """Return what is on the screen."""
         options = ["-e"] if colours else []
-        told = subprocess.run([*self._tmux, "capture-pane", "-p", "-N", *options], check=True, capture_output=True, text=True)
+        told = subprocess.run(
+            [*self._tmux, "capture-pane", "-p", "-N", *options], check=True, capture_output=True, text=True
+        )
         return told.stdout
 
     def wait_for(self, words: str) -> None:
@@ -194,7 +200,7 @@ def draw(explained: str, fixed: str) -> str:
     """Return both screens, one under the other, as one picture."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(to_text(explained))
-    console.print(Text("─" * COLUMNS, style="#4f5258"))
+    console.print(Text("─" * COLUMNS, style="#504945"))
     console.print(to_text(fixed))
     picture = console.export_svg(title="Glossator in Neovim", theme=THEME, unique_id="neovim")
     # The font is the reader's own: nothing is fetched to look at the picture.

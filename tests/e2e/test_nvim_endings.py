@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from audit import WatchedChild
-from e2e.neovim import Checker, start_neovim
+from e2e.neovim import DEADLINE, Checker, start_neovim
 from editors.neovims import Installed, neovims
 from glossator_providers.testing import FakeProvider
 
@@ -35,7 +35,7 @@ async def test_cancel_closes_the_connection_and_changes_nothing(
         await editor.diagnostics_of("ruff")
         await editor.cursor(2, 11)
         await editor.command("Glossator fix")
-        asked = await fake.asked()
+        asked = await fake.asked(DEADLINE)
         if said:
             await asked.say(said)
             await editor.until("(float_text() or ''):find('The name is', 1, true)")
@@ -105,7 +105,7 @@ async def test_a_server_that_dies_is_told_and_comes_back(
         await editor.diagnostics_of("ruff")
         await editor.cursor(2, 11)
         await editor.command("Glossator fix")
-        asked = await fake.asked()
+        asked = await fake.asked(DEADLINE)
         await asked.say("The name is")
         await editor.until("(float_text() or ''):find('The name', 1, true)")
         children = await editor.value(
@@ -120,7 +120,7 @@ async def test_a_server_that_dies_is_told_and_comes_back(
         assert await editor.text() == TEXT.rstrip("\n")
 
         await editor.command("Glossator explain")
-        asked = await fake.asked()
+        asked = await fake.asked(DEADLINE)
         await asked.answer("It is alive again.")
         await editor.until("(float_text() or ''):find('alive again', 1, true)")
         assert await editor.text() == TEXT.rstrip("\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.neovim import Checker, start_neovim
+from e2e.neovim import DEADLINE, Checker, start_neovim
 from editors.neovims import Installed, neovims
 from glossator_providers.testing import FakeProvider
 
@@ -103,7 +103,7 @@ async def test_explains_what_basedpyright_reports(
         await editor.diagnostics_of("basedpyright")
         await editor.cursor(WRONG_LINE, 22)
         await editor.command("Glossator explain")
-        asked = await fake.asked()
+        asked = await fake.asked(DEADLINE)
         assert b'\\"squred\\" is not defined' in asked.body
         await asked.say("The name was never bound ")
         await editor.until("(float_text() or ''):find('never bound', 1, true)")
@@ -113,7 +113,7 @@ async def test_explains_what_basedpyright_reports(
         await editor.until("(float_frame() or ''):find('Glossator ask', 1, true)")
 
         await editor.command("Glossator ask and why not?")
-        asked = await fake.asked()
+        asked = await fake.asked(DEADLINE)
         conversation = [message["content"] for message in asked.json["messages"]]
         assert any("The name was never bound in this function." in said for said in conversation)
         assert "and why not?" in conversation[-1]
@@ -131,7 +131,7 @@ async def test_fixes_with_a_model_while_the_user_types(
         await editor.diagnostics_of("ruff")
         await editor.cursor(WRONG_LINE, 22)
         await editor.command("Glossator fix")
-        asked = await fake.asked()
+        asked = await fake.asked(DEADLINE)
         half = len(ANSWER) // 2
         await asked.say(ANSWER[:half])
         await editor.until("(float_text() or ''):find('misspelt', 1, true)")
@@ -157,7 +157,7 @@ async def test_a_fix_that_comes_in_insert_mode_is_an_undo_step_of_its_own(
         await editor.diagnostics_of("ruff")
         await editor.cursor(WRONG_LINE, 22)
         await editor.command("Glossator fix")
-        asked = await fake.asked()
+        asked = await fake.asked(DEADLINE)
         await editor.type("2GObefore = 1")
         await editor.until("text():find('before = 1', 1, true)")
         typed = await editor.text()
@@ -184,7 +184,7 @@ async def test_the_same_line_typed_meanwhile_is_a_conflict(
         await editor.diagnostics_of("ruff")
         await editor.cursor(WRONG_LINE, 22)
         await editor.command("Glossator fix")
-        asked = await fake.asked()
+        asked = await fake.asked(DEADLINE)
         await editor.type(f"{WRONG_LINE}GS    return 3 * squred<Esc>")
         await editor.until("text():find('3 * squred', 1, true)")
         typed = await editor.text()
@@ -200,7 +200,7 @@ async def test_refactors_a_selection_in_the_users_words(
     async with start_neovim(installed, environment=with_fake, checker=ruff) as editor:
         await editor.open(write(project, FIXED))
         await editor.type("15GVG:Glossator refactor use a named constant<CR>")
-        asked = await fake.asked()
+        asked = await fake.asked(DEADLINE)
         assert b"use a named constant" in asked.body
         await asked.answer(
             "Named.\n\n```python\ndef diameter(radius: float) -> float:\n"
@@ -232,7 +232,7 @@ async def test_fixes_from_the_menu_of_code_actions(
             " end"
         )
         await editor.run("vim.lsp.buf.code_action()")
-        asked = await fake.asked()
+        asked = await fake.asked(DEADLINE)
         await asked.answer(ANSWER)
         await editor.until("not text():find('squred', 1, true)")
         assert await editor.text() == FIXED.rstrip("\n")

@@ -180,14 +180,16 @@ function M.place()
   local row = math.min(float.row, vim.api.nvim_buf_line_count(float.source) - 1)
   local screen_row = vim.fn.screenpos(win, row + 1, 1).row
   local below = screen_row <= vim.o.lines / 2
+  -- A window that does not fit beside the line numbers would be moved over them.
+  local room = vim.api.nvim_win_get_width(win) - vim.fn.getwininfo(win)[1].textoff - 2
   return {
     relative = 'win',
     win = win,
     bufpos = { row, 0 },
     anchor = below and 'NW' or 'SW',
     row = below and 1 or 0,
-    col = 1,
-    width = math.max(20, math.min(options.max_width, vim.api.nvim_win_get_width(win) - 6)),
+    col = 0,
+    width = math.max(20, math.min(options.max_width, room)),
     height = 1,
     border = options.border,
     style = 'minimal',
