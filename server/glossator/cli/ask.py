@@ -7,7 +7,7 @@ import sys
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,9 @@ from glossator_providers.model import (
     Role,
     Text,
 )
+
+if TYPE_CHECKING:
+    from glossator.app import Application
 
 
 def ask(
@@ -50,10 +53,10 @@ def ask(
 
 
 @dataclass(slots=True)
-class _Heard:
+class Heard:
     """What has come so far; of an answer that broke off, its text stays for those who want to see it."""
 
-    live: bool
+    live: bool = False
     text: list[str] = field(default_factory=list)
     provider: str | None = None
     model: str | None = None
@@ -61,25 +64,31 @@ class _Heard:
     error: GlossatorError | None = None
 
 
+async def put(request: Request, product: Application, *, live: bool = False) -> Heard:
+    """Put a request to the models and return all that came of it; with *live*, print the text as it comes."""
+    heard = Heard(live)
+    try:
+        async with aclosing(product.ask(request)) as events:
+            async for event in events:
+                _hear(heard, event)
+    except GlossatorError as error:
+        heard.error = error
+    return heard
+
+
 async def _ask(request: Request, *, allow_cloud: bool, as_json: bool) -> int:
     from glossator.cli.work import application
 
-    heard = _Heard(live=not as_json and sys.stdout.isatty())
     async with application(Path.cwd(), allow_cloud=allow_cloud) as product:
-        try:
-            async with aclosing(product.ask(request)) as events:
-                async for event in events:
-                    _hear(heard, event)
-        except GlossatorError as error:
-            heard.error = error
+        heard = await put(request, product, live=not as_json and sys.stdout.isatty())
     if as_json:
-        show.as_json(_as_json(heard))
+        show.as_json(to_json(heard))
     else:
         _tell(heard)
     return failures.DONE if heard.error is None else failures.exit_code(heard.error)
 
 
-def _hear(heard: _Heard, event: object) -> None:
+def _hear(heard: Heard, event: object) -> None:
     match event:
         case Chosen(provider, model):
             heard.provider, heard.model = provider, model
@@ -96,7 +105,7 @@ def _hear(heard: _Heard, event: object) -> None:
             heard.answer = answer
 
 
-def _tell(heard: _Heard) -> None:
+def _tell(heard: Heard) -> None:
     if heard.error is not None:
         if heard.live and heard.text:
             print()
@@ -111,7 +120,8 @@ def _tell(heard: _Heard) -> None:
     show.say(f"— {where}: {heard.answer.provider} ({heard.answer.model})")
 
 
-def _as_json(heard: _Heard) -> dict[str, Any]:
+def to_json(heard: Heard) -> dict[str, Any]:
+    """Return what `--json` promises."""
     answer = heard.answer
     usage = answer.usage if answer else None
     attempts = answer.attempts if answer else getattr(heard.error, "attempts", ())

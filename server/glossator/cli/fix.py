@@ -8,6 +8,7 @@ from glossator.cli.options import (
     AllowCloud,
     Apply,
     AsJson,
+    Checker,
     FileAt,
     Instruction,
     Model,
@@ -27,6 +28,7 @@ def fix(
     model: Model = None,
     allow_cloud: AllowCloud = False,
     untrusted: Untrusted = False,
+    checker: Checker = None,
     unproven: Unproven = False,
     as_json: AsJson = False,
 ) -> int:
@@ -42,5 +44,6 @@ def fix(
         unproven=unproven,
         apply=apply,
         as_json=as_json,
+        checkers=tuple(checker or ()),
     )
     return asyncio.run(perform(TaskName.FIX, file, wish))

@@ -20,3 +20,7 @@ Unproven = Annotated[
     typer.Option("--unproven", help="Take even a change that its checker finds unchanged, worse or only silenced."),
 ]
 Instruction = Annotated[str | None, typer.Option("--instruction", metavar="TEXT", help="What else should be known.")]
+Checker = Annotated[
+    list[str] | None,
+    typer.Option("--checker", metavar="NAME", help="Ask only this checker for problems; may be given more than once."),
+]

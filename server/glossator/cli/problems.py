@@ -8,14 +8,18 @@ import sys
 from glossator.checkers.row import CheckerFailed
 from glossator.checkers.table import ROWS
 from glossator.checkers.toolbox import Toolbox
+from glossator.cli.failures import UsageError
 from glossator.document import Diagnostic, Region, Snapshot
 
 
-async def find_problems(snapshot: Snapshot, toolbox: Toolbox) -> tuple[Diagnostic, ...]:
-    """Run every installed checker of the language; return what they find, the most severe first."""
+async def find_problems(snapshot: Snapshot, toolbox: Toolbox, *, only: tuple[str, ...] = ()) -> tuple[Diagnostic, ...]:
+    """Run every installed checker of the language, or *only* those; return what they find, the most severe first."""
+    if unknown := [name for name in only if name not in ROWS]:
+        raise UsageError(f"no checker is called {unknown[0]!r}; there are {', '.join(ROWS)}")
     names: dict[str, str] = {}  # two rows may share a program
     for row in ROWS.values():
-        tool = toolbox.find(row.name, snapshot.path) if snapshot.language in row.languages else None
+        wanted = snapshot.language in row.languages and (not only or row.name in only)
+        tool = toolbox.find(row.name, snapshot.path) if wanted else None
         if tool is not None:
             names.setdefault(tool.path, row.name)
     found = await asyncio.gather(*(_check(name, snapshot, toolbox) for name in names.values()))

@@ -26,6 +26,7 @@ class Wish:
     unproven: bool = False
     apply: bool = False
     as_json: bool = False
+    checkers: tuple[str, ...] = ()
 
 
 async def perform(task: TaskName, at: str, wish: Wish) -> int:
@@ -36,15 +37,15 @@ async def perform(task: TaskName, at: str, wish: Wish) -> int:
     root = root_of(opened.path)
     trusted = not wish.untrusted
     async with application(root, allow_cloud=wish.allow_cloud, trusted=trusted) as product:
-        found = await problems.find_problems(opened.snapshot, product.toolbox)
+        found: tuple[Diagnostic, ...] = ()
+        if task is not TaskName.REFACTOR:  # there no problem is meant, so nobody is asked for one
+            found = await problems.find_problems(opened.snapshot, product.toolbox, only=wish.checkers)
         here = problems.at(region, found, anywhere=place.line is None)
         meant = here if task is TaskName.FIX and place.line is not None else here[:1]
-        if task is TaskName.REFACTOR:
-            meant = ()
         if task is TaskName.EXPLAIN and place.line is None and not meant:
             region = opened.snapshot.whole
         if not wish.as_json:
-            _tell_meant(task, meant, here)
+            _tell_meant(meant, here)
         ask = Ask(
             task,
             opened.snapshot,
@@ -69,11 +70,11 @@ async def perform(task: TaskName, at: str, wish: Wish) -> int:
     return _exit_code(result, wish)
 
 
-def _tell_meant(task: TaskName, meant: tuple[Diagnostic, ...], here: tuple[Diagnostic, ...]) -> None:
+def _tell_meant(meant: tuple[Diagnostic, ...], here: tuple[Diagnostic, ...]) -> None:
     for diagnostic in meant:
         show.say(problems.title(diagnostic))
     left = len(here) - len(meant)
-    if left and task is not TaskName.REFACTOR:
+    if left:
         show.say(f"({left} more {'problem' if left == 1 else 'problems'}: name one with FILE:LINE:COL)")
 
 
