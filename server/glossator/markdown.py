@@ -21,7 +21,7 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-Z\\^-~]"
 )
 # Unicode calls these letters, marks or spaces, and yet nothing is seen of them.
-_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u2028\u2029\u2800\u3164\uffa0")
+_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u2028\u2029\u2800\u2065\u3164\uffa0")
 _HIDING_KINDS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _SUSPECT = re.compile(r"[^\t\n\x20-\x7e\xa0-\xac\xae-\u02ff\u0400-\u05ff\u3040-\u30ff\u4e00-\u9fff]")
 
@@ -205,8 +205,12 @@ def _fenced(text: str) -> str:
     return f"{fence}\n{text}\n{fence}\n"
 
 
-_OPENER = re.compile(r"(?P<lead>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)(?P<fence>`{3,}|~{3,})(?P<info>[^`\n]*)\n")
-_MAYBE_OPENER = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)]?)[ \t]*)?(?:`*|~*|(?:`{3,}|~{3,})[^`\n]*)\Z")
+_LEAD = r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?"
+_OPENER = re.compile(
+    rf"(?P<lead>{_LEAD})(?:(?P<ticks>`{{3,}})(?P<info>[^`\n]*)|(?P<tildes>~{{3,}})(?P<about>[^\n]*))\n"
+)
+_MAYBE_OPENER = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)]?)[ \t]*)?(?:`*|~*|`{3,}[^`\n]*|~{3,}[^\n]*)\Z")
+_TILDES = re.compile(rf"(?P<lead>{_LEAD})~(?=~~)")
 _UNFINISHED_ESCAPE = re.compile(
     r"(?:\x1b|\x9b|[\x90\x98\x9d\x9e\x9f])[^\x1b]{0,4096}\Z|\x1b[\]PX^_][^\x07\x1b]{0,4096}\x1b?\Z"
 )
@@ -275,10 +279,12 @@ class CleanStream:
             opener = _OPENER.match(self._held)
             if opener is not None:
                 self._held = self._held[opener.end() :]
-                lead, fence = opener["lead"], opener["fence"]
+                lead, fence = opener["lead"], opener["ticks"] or opener["tildes"]
                 self._fence = (fence, len(lead))
+                # The block moves to the margin: there, every renderer agrees on where it begins and ends.
                 before = lead.rstrip() + "\n" if lead.strip() else ""
-                return f"{before}{fence}{opener['info'].strip()}\n"
+                info = (opener["info"] or opener["about"] or "").replace("`", "").strip()
+                return f"{before}{fence}{info}\n"
             if not ended and len(self._held) < _LONGEST_HOLD and _MAYBE_OPENER.match(self._held):
                 return None
         cut = len(self._held) if ended else _decided(self._held)
@@ -291,6 +297,8 @@ class CleanStream:
         if cut == 0:
             return None
         piece, self._held = self._held[:cut], self._held[cut:]
+        if self._at_line_start:
+            piece = _TILDES.sub(r"\g<lead>\\~", piece, count=1)  # what we do not take for a fence must be none
         self._at_line_start = piece.endswith("\n")
         return plain(piece) + (" " if torn else "")  # the halves of a torn word must not act together
 

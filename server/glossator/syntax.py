@@ -344,6 +344,8 @@ def _whole_lines(places: _Places, node: Node, grammar: Grammar) -> Region:
     first = places.point(node.start_byte).line
     last = places.point(max(node.start_byte, node.end_byte - 1)).line
     above = node.prev_named_sibling
+    if above is None and node.parent is not None and node.parent.type == "block":
+        above = node.parent.prev_named_sibling  # in Python a comment that begins a body stands before it
     while above is not None and above.type in grammar.leading:
         place = places.point(above.start_byte)
         above_last = places.point(max(above.start_byte, above.end_byte - 1)).line
