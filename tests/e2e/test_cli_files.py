@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -135,22 +137,24 @@ async def test_refactor_prints_the_change(tmp_path: Path) -> None:
         ("secret/app.py", "x = 1\n", "secret/"),
     ],
 )
-@pytest.mark.parametrize("command", [("explain",), ("fix",), ("refactor", "--instruction", "make it shorter")])
+@pytest.mark.parametrize(
+    "command", [("explain",), ("fix", "--checker", "ruff"), ("refactor", "--instruction", "make it shorter")]
+)
 async def test_a_private_file_is_refused_to_a_cloud_and_nobody_is_connected_to(  # noqa: PLR0917  two tables of parameters
     name: str, text: str, rule: str, command: tuple[str, ...], tmp_path: Path, watched_child: WatchedChild
 ) -> None:
     """Exit code 3, the rule's name, no connection: a path, a key in the text, an ignore file."""
-    if command == ("fix",) and not name.endswith(".py"):
-        pytest.skip("no checker reports anything in such a file")
     broken = f"{text}{COMPARED}" if name.endswith(".py") else text
     folder = project(tmp_path / "work", {name: broken, ".aiignore": "secret/\n"})
     environment = environment_of(tmp_path / "user", CLOUD, base=watched_child.environment, CLOUD_KEY="k")
     line = broken.count("\n")
-    checker = () if command[0] == "refactor" else ("--checker", "ruff")
-    arguments = (command[0], f"{name}:{line}", *command[1:], *checker)
+    arguments = (command[0], f"{name}:{line}", *command[1:])
     done = await glossator(*arguments, environment=environment, folder=folder)
-    if command == ("explain",) and name.endswith(".py"):
+    if command[0] == "explain" and name.endswith(".py"):
         assert done.code == 0, "the handbook may explain what no model may see"
+    elif command[0] == "fix" and not name.endswith(".py"):
+        assert done.code == 1, "no checker reports a problem there"
+        rule = "No problem is known"
     else:
         assert done.code == 3, done.err
     assert rule in done.err + done.out
@@ -296,23 +300,38 @@ async def test_help_lists_every_command(tmp_path: Path) -> None:
 async def test_a_reader_that_leaves_is_no_failure_to_be_reported(tmp_path: Path) -> None:
     """`glossator why . | head -1` ends without a word on stderr."""
     folder = project(tmp_path / "work", {f"f{number}.py": "x = 1\n" for number in range(300)})
+    reading, writing = os.pipe()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "glossator",
-        "why",
-        ".",
-        stdout=asyncio.subprocess.PIPE,
+        *("-m", "glossator", "why", "."),
+        stdout=writing,
         stderr=asyncio.subprocess.PIPE,
         cwd=folder,
         env=environment_of(tmp_path / "user"),
     )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    await process.stdout.read(1)
-    leave = process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  asyncio has no other way to leave
-    leave.close()
-    err = await process.stderr.read()
-    await process.wait()
+    os.close(writing)
+    assert await asyncio.to_thread(os.read, reading, 1)
+    os.close(reading)
+    _, err = await asyncio.wait_for(process.communicate(), 30)
     assert b"Traceback" not in err
     assert b"Exception" not in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
+async def test_ctrl_c_ends_at_once_and_hangs_up(tmp_path: Path) -> None:
+    """A person who stops a running question gets one word, exit code 130, and the connection is closed."""
+    async with FakeProvider() as fake:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "glossator", "ask", "What is x?"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=tmp_path,
+            env=environment_of(tmp_path / "user", table(fake)),
+        )
+        asked = await fake.asked(30)
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(process.communicate(), 10)
+        await asyncio.wait_for(asked.closed, 1)
+    assert process.returncode == 130
+    assert err.decode().strip() == "stopped"
