@@ -120,9 +120,9 @@ def _parses(snapshot: Snapshot) -> bool:
 
 # A problem with one of these words is about code that is too much: taking that code away is the way to mend it.
 _REMOVABLE = re.compile(
-    r"\b(?:unused|un-used|never (?:used|read|constructed)|not (?:used|accessed)|unreachable|redundant|duplicate[ds]?|unnecessary"
-    r"|superfluous|useless|redefin\w*|redeclar\w*|dead[ _]code|commented-out|extraneous|multiple times|more than once"
-    r"|already (?:defined|declared|imported)|remove|debugg?er|conflict(?:ing|s)?)\b",
+    r"\b(?:unused|un-used|never (?:used|read|constructed)|not (?:used|accessed)|unreachable|duplicate[ds]?|redefin\w*|redeclar\w*"
+    r"|dead[ _]code|commented-out|multiple times|more than once|already (?:defined|declared|imported)|remove|debugg?er"
+    r"|conflict(?:ing|s)?)\b",
     re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(
