@@ -92,8 +92,11 @@ def search_replace(answer: Sequence[str]) -> Patch | Refused | None:
             return Refused("truncated", "a SEARCH/REPLACE block is not complete")
         if len(dividers) > _MOST_DIVIDERS:
             return Refused("ambiguous", "a SEARCH/REPLACE block can be read in many ways")
-        readings = tuple((list(answer[at + 1 : middle]), list(answer[middle + 1 : end])) for middle in dividers)
-        blocks.append(Block(*readings[0], path=_path_above(answer, at), readings=readings[1:]))
+        # Code may hold such a line itself; then it most likely stands as often in the old code as in the new.
+        halves = sorted(dividers, key=lambda middle: abs(dividers.index(middle) - (len(dividers) - 1) / 2))
+        readings = tuple((list(answer[at + 1 : middle]), list(answer[middle + 1 : end])) for middle in halves)
+        path = _path_above(answer, at)
+        blocks.append(Block(*readings[0], path=path, readings=readings[1:], ranked=len(dividers) % 2 == 1))
         spans.append((at, end + 1))
         at = end + 1
     return Patch(tuple(blocks), tuple(spans)) if blocks else None

@@ -62,7 +62,7 @@ def _in_region(code: list[str], target: Target) -> list[str] | Refused | None:
     region = _margin(trimmed(target.region))
     own, theirs = symbols(target.language, "\n".join(region)), symbols(target.language, "\n".join(_margin(code)))
     everything = symbols(target.language, "\n".join(target.lines))
-    if len(everything) > len(own) and set(everything) <= set(theirs):
+    if len(everything) > len(own) and set(everything) <= set(theirs) and _holds_the_rest(code, target):
         return code
     if own:
         if own[0] not in theirs:
@@ -76,7 +76,7 @@ def _in_region(code: list[str], target: Target) -> list[str] | Refused | None:
 def _in_file(code: list[str], target: Target) -> list[str] | Refused | None:
     own, theirs = symbols(target.language, "\n".join(target.lines)), symbols(target.language, "\n".join(_margin(code)))
     kept = _alike(trimmed(target.lines), code)
-    if own and set(own) <= set(theirs) and kept >= _ALIKE:
+    if own and set(own) <= set(theirs) and kept >= _ALIKE and _holds_the_rest(code, target):
         return code
     if not own:
         return code if kept >= _ALIKE or (len(trimmed(target.lines)) <= _SHORT and kept > 0) else None
@@ -87,6 +87,15 @@ def _in_file(code: list[str], target: Target) -> list[str] | Refused | None:
         return Refused("ambiguous", "the code holds several symbols of the file, and not all of it")
     place = next(one for one in outline(target.language, "\n".join(target.lines)) if one[0] == known[0])
     return _instead(_without_examples(code, target.language), target, place[1], place[2])
+
+
+def _holds_the_rest(code: Sequence[str], target: Target) -> bool:
+    """Say whether *code* holds most of the file's lines that stand outside of symbols: its imports and constants."""
+    inside = {
+        number for _, start, end in outline(target.language, "\n".join(target.lines)) for number in range(start, end)
+    }
+    rest = [line for number, line in enumerate(target.lines) if number not in inside and line.strip()]
+    return len(rest) < _TELLING or _alike(rest, code) >= _ALIKE
 
 
 def _margin(lines: Sequence[str]) -> list[str]:
