@@ -320,6 +320,7 @@ class _Models:
     def __init__(self, application: Application, *, whole: Request | None) -> None:
         self._application = application
         self._whole = whole
+        self._known: dict[object, Route] = {}  # a document is scanned once, not for every question of a task
 
     @property
     def providers(self) -> tuple[Provider, ...]:
@@ -350,7 +351,13 @@ class _Models:
         return self._application.local_router() if stays else self._application.router
 
     def _whole_route(self, request: Request) -> Route | None:
-        return None if self._whole is None else self._application.route(self._like_whole(request))
+        if self._whole is None:
+            return None
+        router = self._application.router
+        key = (request.provider, request.model, router.policy, tuple(map(id, router.providers)))
+        if key not in self._known:
+            self._known[key] = self._application.route(self._like_whole(request))
+        return self._known[key]
 
     def _like_whole(self, request: Request) -> Request:
         assert self._whole is not None

@@ -58,9 +58,10 @@ class Stage:
         self._print(f"  • {printable(text)}", "")
 
     def markdown(self, text: str, *, lines: int) -> None:
-        """Show the beginning of a page."""
-        kept = printable(text).splitlines()
-        shown = "\n".join(kept[:lines]) + ("\n\n…" if len(kept) > lines else "")
+        """Show the beginning of a page, whole paragraphs of at most so many lines."""
+        whole = printable(text)
+        kept = "\n".join(whole.splitlines()[:lines]).rpartition("\n\n")[0] or whole
+        shown = whole if len(whole.splitlines()) <= lines else f"{kept}\n\n…"
         if self._colours:
             self._console.print(Panel(Markdown(shown), border_style="dim"))
         else:
