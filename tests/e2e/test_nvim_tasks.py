@@ -255,3 +255,31 @@ async def test_counts_columns_behind_emoji_as_the_server_does(
         await editor.command("write")
         await editor.until("not vim.bo.modified")
         assert path.read_bytes().decode() == text.replace('b = f"', 'b = "')
+
+
+async def test_a_fix_lands_while_keys_are_being_pressed(
+    installed: Installed, project: Path, ruff: Checker, with_fake: dict[str, str], fake: FakeProvider
+) -> None:
+    """A fast typist who does not stop loses no letter, and the edit still lands, at once and where it belongs."""
+    async with start_neovim(installed, environment=with_fake, checker=ruff) as editor:
+        await editor.open(write(project, UNDEFINED))
+        await editor.diagnostics_of("ruff")
+        await editor.cursor(WRONG_LINE, 22)
+        await editor.command("Glossator fix")
+        asked = await fake.asked(DEADLINE)
+        await asked.say(ANSWER[:40])
+        await editor.type("2GO# ")
+        await editor.run(
+            "_G.pressed = 0;"
+            " local timer = vim.uv.new_timer();"
+            " timer:start(0, 70, vim.schedule_wrap(function()"
+            "   if _G.fixed_after or _G.pressed == 300 then timer:stop() return end"
+            "   _G.pressed = _G.pressed + 1; vim.api.nvim_input('x')"
+            "   if not text():find('squred', 1, true) then _G.fixed_after = _G.pressed end"
+            " end))"
+        )
+        await editor.until("_G.pressed > 3")
+        await asked.answer(ANSWER[40:])
+        pressed = await editor.until("_G.fixed_after")
+        await editor.until(f"text():find('\\n# {'x' * pressed}\\n', 1, true)")
+        assert await editor.text() == FIXED.rstrip("\n").replace("\n\nimport", f"\n# {'x' * pressed}\n\nimport")

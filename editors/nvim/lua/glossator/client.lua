@@ -19,6 +19,9 @@ function M.config()
     capabilities = { experimental = { glossator = extension } },
     settings = { glossator = options.settings },
     init_options = options.settings,
+    -- By default Neovim keeps what is typed to itself for up to 150 ms, and while somebody types there is always something:
+    -- every edit of the server would be for an older text. Humans leave more than this between two keys.
+    flags = { debounce_text_changes = 30 },
     handlers = {
       ['glossator/stream'] = function(_, params)
         require('glossator.stream').receive(params)

@@ -22,6 +22,8 @@ function M.apply(params, context)
       local version = document.version
       if vim.api.nvim_buf_is_loaded(bufnr) then
         if type(version) == 'number' and version ~= (vim.lsp.util.buf_versions[bufnr] or 0) then
+          -- Any message of ours takes along the changes that were not sent yet: the server merges anew from these.
+          require('glossator.diagnostics').push(bufnr)
           return { applied = false, failureReason = 'the text has changed since' }
         end
         if not vim.bo[bufnr].modifiable then

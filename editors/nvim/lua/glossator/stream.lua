@@ -216,7 +216,7 @@ function M.take_end(answer, params)
     if answer.note then
       client_room.say(answer.note)
     end
-    if shown == answer.job then
+    if shown == answer.job and final.applied == 'applied' then
       float.close_on_move() -- the change itself is what there is to see now
     end
   end
