@@ -231,7 +231,7 @@ def _fenced(asked: Question) -> Read:
             continue
         code = without_numbers(block.lines)
         missing = elided(code, base=asked.lines)
-        placed = _left_out(missing) if missing else snippets.place(code, asked.placed)
+        placed = _merged(code, missing, asked) if missing else snippets.place(code, asked.placed)
         if placed is not None and not block.closed:
             return Refused("truncated", "the block of code has no end")
         if isinstance(placed, Refused):
@@ -249,6 +249,12 @@ def _introduced_as_old(answer: Sequence[str], block: Fence) -> bool:
     """Say whether the words right above a block call it the code that is wrong."""
     above = next((line for line in reversed(answer[: block.start]) if line.strip()), "")
     return bool(_SHOWS_OLD.search(above)) and not _SHOWS_NEW.search(above)
+
+
+def _merged(code: Sequence[str], missing: Sequence[str], asked: Question) -> list[str] | Refused:
+    """Fill in what was left out, where the syntax tree allows no doubt."""
+    certain = not any(line.strip() == "..." for line in missing)  # which may be code
+    return (snippets.by_symbols(code, asked.placed) if certain else None) or _left_out(missing)
 
 
 def _left_out(missing: Sequence[str]) -> Refused:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
+from glossator.elisions import is_elision
 from glossator.matching import match
 from glossator.placing import Refused, indentation, trimmed
 from glossator.syntax import outline, symbols
@@ -41,6 +43,53 @@ def place(code: Sequence[str], target: Target) -> list[str] | Refused | None:
     if not target.whole:
         return _in_region(code, target)
     return _in_file(code, target)
+
+
+def by_symbols(code: Sequence[str], target: Target) -> list[str] | None:
+    """Return the file with each symbol of *code* in place of its own; None where anything is left to guess.
+
+    Elisions between symbols stand for what the file has there. Within a symbol, a new symbol, or a line that the file
+    has not: all of these leave something to guess.
+    """
+    margin = ["" if is_elision(line) else line for line in _margin(trimmed(code))]
+    text = "\n".join(margin)
+    parts = [part for part in outline(target.language, text) if "." not in part[0]]
+    places = {name: (start, end) for name, start, end in outline(target.language, "\n".join(target.lines))}
+    names = Counter(symbols(target.language, "\n".join(target.lines)))
+    lines = list(target.lines)
+    inside: set[int] = set()
+    for name, start, end in sorted(parts, key=lambda part: places.get(part[0], (0, 0)), reverse=True):
+        numbers = set(range(start, end))
+        if names[name] != 1 or numbers & inside or any(is_elision(line) for line in trimmed(code)[start:end]):
+            return None
+        inside |= numbers
+        lines = _spliced(trimmed(margin[start:end]), replace(target, lines=tuple(lines)), *places[name])
+    known = {line.strip() for line in target.lines}
+    for number, line in enumerate(margin):
+        if line.strip() and number not in inside and line.strip() not in known:
+            changed = _import_changed(line, lines)
+            if changed is None:
+                return None
+            lines = changed
+    return lines if parts else None
+
+
+_IMPORT = re.compile(
+    r"(?:from\s+(?P<python>[\w.]+)\s+import\s+[^(]+|import\s.*\bfrom\s+(?P<script>[\"'][^\"']+[\"']);?)$"
+)
+
+
+def _import_changed(line: str, lines: list[str]) -> list[str] | None:
+    """Put an import in place of the file's only one from the same module; None where it is none, or has no such place."""
+    imported = _IMPORT.match(line)
+    if imported is None:
+        return None
+    same = [
+        number
+        for number, old in enumerate(lines)
+        if (other := _IMPORT.match(old)) is not None and other.groups() == imported.groups()
+    ]
+    return [*lines[: same[0]], line, *lines[same[0] + 1 :]] if len(same) == 1 else None
 
 
 def instead(code: Sequence[str], target: Target) -> list[str]:
@@ -84,7 +133,8 @@ def _in_file(code: list[str], target: Target) -> list[str] | Refused | None:
     if not known:
         return None
     if len(known) > 1 or own.count(known[0]) > 1:
-        return Refused("ambiguous", "the code holds several symbols of the file, and not all of it")
+        several = by_symbols(code, target)
+        return several or Refused("ambiguous", "the code holds several symbols of the file, and not all of it")
     place = next(one for one in outline(target.language, "\n".join(target.lines)) if one[0] == known[0])
     return _instead(_without_examples(code, target.language), target, place[1], place[2])
 
@@ -113,7 +163,10 @@ def _without_examples(code: list[str], language: str) -> list[str]:
 def _instead(code: list[str], target: Target, start: int, end: int) -> list[str] | Refused:
     """Put *code* in place of lines start:end, less what it repeats of the lines around; refuse if it repeats more."""
     before, after = target.lines[:start], target.lines[end:]
-    code = trimmed(_without_tail(code, after))
+    own = _without_known_head(code, {*before, *after}, target.language)
+    if own is None:
+        return Refused("ambiguous", "the code repeats parts of the file's first lines")
+    code = trimmed(_without_tail(own, after))
     code = trimmed(_without_tail(code[::-1], before[::-1])[::-1])
     result = _spliced(code, target, start, end)
     names = Counter(symbols(target.language, "\n".join(result)))
@@ -122,6 +175,20 @@ def _instead(code: list[str], target: Target, start: int, end: int) -> list[str]
     if twice:
         return Refused("ambiguous", f"the code would define {twice[0]} a second time")
     return result
+
+
+_WHOLE_LINE = re.compile(r"\s*(?:import|from|use|using|#include)\b|\s*(?:#|//|/\*|\*)")
+
+
+def _without_known_head(code: list[str], known: Collection[str], language: str) -> list[str] | None:
+    """Return *code* without the lines above its first symbol that the file has elsewhere; None if that tears a statement."""
+    starts = [start for _, start, _ in outline(language, "\n".join(_margin(code)))]
+    first = min(starts, default=0)
+    head = [line for line in code[:first] if line.strip()]
+    new = [line for line in head if line not in known]
+    if 0 < len(new) < len(head) and not all(_WHOLE_LINE.match(line) for line in head):
+        return None
+    return [*new, *code[first:]]
 
 
 def _without_tail(code: list[str], following: Sequence[str]) -> list[str]:

@@ -66,6 +66,8 @@ GOOD = {
     "with an example": f"```python\n{BODY}\n\nprint(total([1, 2]))\n```\n",
     "with the line after": f'```python\n{BODY}\n\ndef other():\n    print("x")\n    print("x")\n```\n',
     "with a shell": f"```python\n{BODY}```\nRun it:\n```bash\npython app.py\n```\n",
+    "imports repeated": f"```python\nimport os\nimport sys\n\n\n{BODY}```\n",
+    "the rest told": f"```python\n# ... existing imports ...\n\n\n{BODY}\n\n# rest of the code remains unchanged\n```\n",
     "search": "app.py\n```python\n<<<<<<< SEARCH\n    return resul\n=======\n    return result\n>>>>>>> REPLACE\n```\n",
     "search bare": "<<<<<<< SEARCH\n    return resul\n=======\n    return result\n>>>>>>> REPLACE",
     "search original": "<<<<<<< ORIGINAL\n    return resul\n=======\n    return result\n>>>>>>> UPDATED\n",
@@ -112,7 +114,6 @@ BAD = {
         Outcome.ELIDED,
     ),
     "lone dots": ("```python\ndef total(items):\n    ...\n    return result\n```", Outcome.ELIDED),
-    "rest of the code": (f"```python\n{BODY}\n# rest of the code remains the same\n```", Outcome.ELIDED),
     "elided replace": (
         "<<<<<<< SEARCH\n    return resul\n=======\n    # ... rest of code ...\n    return result\n>>>>>>> REPLACE",
         Outcome.ELIDED,

@@ -15,8 +15,8 @@ from glossator.answer import read, read_all
 from glossator.document import Point, Region, Snapshot
 from glossator_providers.model import FinishReason
 
-LEAST_RIGHT = 0.87
-MOST_HARMFUL = 0.015
+LEAST_RIGHT = 0.90
+MOST_HARMFUL = 0.0095
 
 # What an editor would call the language; it knows by the file's name.
 LANGUAGES = {
