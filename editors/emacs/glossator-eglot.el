@@ -31,11 +31,13 @@
    (mapcar
     (lambda (diagnostic)
       (or (alist-get 'eglot-lsp-diag (flymake-diagnostic-data diagnostic))
-          (list :range
-                (list :start (eglot--pos-to-lsp-position (flymake-diagnostic-beg diagnostic))
-                      :end (eglot--pos-to-lsp-position (flymake-diagnostic-end diagnostic)))
-                :source (format "%s" (flymake-diagnostic-backend diagnostic))
-                :message (flymake-diagnostic-text diagnostic))))
+          (append
+           (list :range
+                 (list :start (eglot--pos-to-lsp-position (flymake-diagnostic-beg diagnostic))
+                       :end (eglot--pos-to-lsp-position (flymake-diagnostic-end diagnostic)))
+                 :message (flymake-diagnostic-text diagnostic))
+           (let ((backend (flymake-diagnostic-backend diagnostic)))
+             (and (symbolp backend) (list :source (symbol-name backend)))))))
     (flymake-diagnostics beginning (max end (min (1+ beginning) (point-max)))))))
 
 (defun glossator--run (command &optional instruction)
