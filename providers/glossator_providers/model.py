@@ -95,12 +95,18 @@ class FinishReason(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer; `input_tokens` includes those read from and written to the cache. `None`: not told."""
+    """Tokens of one answer; `input_tokens` includes those read from and written to the cache. `None`: not told.
+
+    `told_input_tokens` and `told_output_tokens` are the provider's own numbers where it counts otherwise: Anthropic leaves
+    out of the input what the cache had a part in, xAI leaves out of the output what was thought.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    told_input_tokens: int | None = None
+    told_output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

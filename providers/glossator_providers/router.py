@@ -98,6 +98,7 @@ class _Heard:
     reasoning: list[str] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     finish: FinishReason | None = None
+    finish_raw: str | None = None
     first_token_seconds: float | None = None
     size: int = 0
 
@@ -363,8 +364,8 @@ class Router:
                 heard.local = heard.local and not remote_host
             case Usage():
                 heard.usage = delta
-            case Finished(reason):
-                heard.finish = reason
+            case Finished(reason, raw):
+                heard.finish, heard.finish_raw = reason, raw
 
     def _attempted(self, provider: Provider, heard: _Heard, error: ProviderError | None) -> Attempt:
         seconds = self._clock() - heard.began
@@ -422,6 +423,7 @@ def _answer(provider: Provider, heard: _Heard, attempts: Sequence[Attempt]) -> A
         model=heard.model,
         local=heard.local,
         attempts=tuple(attempts),
+        finish_raw=heard.finish_raw,
     )
 
 

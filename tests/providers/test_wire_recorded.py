@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,13 +91,14 @@ def usage_of(case: recorded.Case) -> Usage | None:
     if told is None or (told["input"], told["output"]) == (None, None):
         return None
     asked, answered, cached, thought = told["input"], told["output"], told["cached"], told.get("reasoning")
-    if case.row.kind == "anthropic":
+    usage = Usage(asked, answered, cached, thought)
+    if case.row.kind == "anthropic" and (unseen := (cached or 0) + (told.get("cache_write") or 0)):
         # Anthropic's `input_tokens` leaves out what the cache had a part in; ours is the whole prompt.
-        asked += (cached or 0) + (told.get("cache_write") or 0)
-    if case.row.kind == "xai":
+        return replace(usage, input_tokens=asked + unseen, told_input_tokens=asked)
+    if case.row.kind == "xai" and thought:
         # xAI's `completion_tokens` leaves out what was thought, which is billed as output; ours is the whole output.
-        answered += thought
-    return Usage(asked, answered, cached, thought)
+        return replace(usage, output_tokens=answered + thought, told_output_tokens=answered)
+    return usage
 
 
 def test_the_recorded_traffic_is_there() -> None:

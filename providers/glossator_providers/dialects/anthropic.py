@@ -248,4 +248,4 @@ def _usage(told: Mapping[str, Any]) -> Usage:
     cached = count(told.get("cache_read_input_tokens"))
     written = count(told.get("cache_creation_input_tokens"))
     asked = None if plain is None else plain + (cached or 0) + (written or 0)
-    return Usage(asked, count(told.get("output_tokens")), cached)
+    return Usage(asked, count(told.get("output_tokens")), cached, told_input_tokens=plain if plain != asked else None)

@@ -310,5 +310,6 @@ def _usage(chunk: Mapping[str, Any]) -> Usage | None:
         and thought
         and count(told.get("total_tokens")) == asked + answered + thought
     ):
-        answered += thought  # xAI leaves them out: https://docs.x.ai/docs/guides/reasoning
+        # xAI leaves them out: https://docs.x.ai/docs/guides/reasoning
+        return Usage(asked, answered + thought, cached, thought, told_output_tokens=answered)
     return Usage(asked, answered, cached, thought)

@@ -27,6 +27,7 @@ from glossator_providers.model import (
     Restarted,
     Role,
     Text,
+    Usage,
 )
 
 if TYPE_CHECKING:
@@ -123,15 +124,16 @@ def _tell(heard: Heard) -> None:
 def to_json(heard: Heard) -> dict[str, Any]:
     """Return what `--json` promises."""
     answer = heard.answer
-    usage = answer.usage if answer else None
+    usage = answer.usage if answer else Usage()
     attempts = answer.attempts if answer else getattr(heard.error, "attempts", ())
     return {
         "text": answer.text if answer else "".join(heard.text),
         "finish_reason": (answer.finish_raw or answer.finish.value) if answer else None,
         "usage": {
-            "input_tokens": usage.input_tokens if usage else None,
-            "output_tokens": usage.output_tokens if usage else None,
-            "cached_tokens": usage.cached_tokens if usage else None,
+            # The provider's own numbers, which stand on its bill and in its SDK.
+            "input_tokens": usage.input_tokens if usage.told_input_tokens is None else usage.told_input_tokens,
+            "output_tokens": usage.output_tokens if usage.told_output_tokens is None else usage.told_output_tokens,
+            "cached_tokens": usage.cached_tokens,
         },
         "model": answer.model if answer else heard.model,
         "provider": answer.provider if answer else heard.provider,
