@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Bring real Neovims for the tests into a cache folder of the user; the system's packages and libraries stay as they are.
+# Bring real Neovims for the tests into a cache folder of the user, and into the checkout what builds the VS Code extension;
+# the system's packages and libraries stay as they are.
 #
 #   bash tests/editors/install.sh
 #
@@ -12,6 +13,7 @@ cache="${GLOSSATOR_TEST_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/glossator-test-pa
 recipe=1 # raise it when the way of building changes: parts of another recipe are built again
 
 main() {
+    install_extension_packages
     # One line for each Neovim: its version, and the Debian suites that may carry it, the best first.
     local missing=()
     present nvim-0.12 || missing+=("nvim-0.12 0.12 forky sid")
@@ -31,7 +33,8 @@ main() {
     work=$(mktemp -d "$cache/.building.XXXXXX")
     trap 'rm -rf "$work"' EXIT
     for part in "${missing[@]}"; do
-        # shellcheck disable=SC2086  the words of the line are the arguments
+        # The words of the line are the arguments.
+        # shellcheck disable=SC2086
         install_neovim $part
     done
 }
@@ -50,6 +53,20 @@ cannot_build() { # prints the reason, or fails where there is none
         command -v "$tool" >/dev/null || { echo "the real editors are Debian packages, and $tool is not installed"; return; }
     done
     return 1
+}
+
+install_extension_packages() {
+    local folder stamp
+    folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../editors/vscode" && pwd) || return
+    stamp="$folder/node_modules/.package-lock.json"
+    [ "$stamp" -nt "$folder/package-lock.json" ] && return
+    if ! command -v npm >/dev/null; then
+        skip "the VS Code extension" "its packages need npm, which is not installed"
+    elif (cd "$folder" && npm ci --silent --no-audit --no-fund --ignore-scripts >/dev/null 2>&1); then
+        touch "$stamp"
+    else
+        skip "the VS Code extension" "its packages could not be installed from npm"
+    fi
 }
 
 install_neovim() { # PART VERSION SUITE...
