@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from glossator.fences import fences
-from glossator.placing import Place, Refused, locate, locate_loosely, the_one
+from glossator.answer.fences import fences
+from glossator.answer.placing import Place, Refused, locate, locate_loosely, the_one
 
 Lines = list[str]
 

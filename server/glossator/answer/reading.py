@@ -13,13 +13,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from glossator import patches, snippets
+from glossator.answer import patches, snippets
+from glossator.answer.elisions import elided
+from glossator.answer.fences import Fence, fences, outside, without_numbers
+from glossator.answer.placing import Refused, trimmed
 from glossator.document import Region, Snapshot
 from glossator.edits import fit
-from glossator.elisions import elided
-from glossator.fences import Fence, fences, outside, without_numbers
 from glossator.markdown import CleanStream, clean, hides
-from glossator.placing import Refused, trimmed
 from glossator.syntax import errors, symbols
 from glossator_providers.model import FinishReason
 

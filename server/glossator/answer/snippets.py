@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from glossator.elisions import is_elision
+from glossator.answer.elisions import is_elision
+from glossator.answer.placing import Refused, indentation, trimmed
 from glossator.matching import match
-from glossator.placing import Refused, indentation, trimmed
 from glossator.syntax import outline, symbols
 
 _ALIKE = 0.5  # of the lines that are not blank
