@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glossator_providers.model import Level
-from glossator_providers.privacy import Decision, LocalFiles, Policy, judge_text, paths
+from glossator_providers.model import Fragment, Level, Message, Origin, OriginKind, Request, Role
+from glossator_providers.privacy import Decision, Found, LocalFiles, Policy, clear, judge_text, paths
 from glossator_providers.privacy.patterns import fold
 
 
@@ -234,3 +234,41 @@ def test_there_are_about_a_hundred_rules_and_each_meets_itself() -> None:
         sample = rule.glob.rstrip("/").replace("*", "x")
         path = f"work/{sample}/inside" if rule.folder else f"work/{sample}"
         assert rule in paths.built_in(path), rule.glob
+
+
+class CountedFiles(LocalFiles):
+    """The real disk, with every question noted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def read(self, path: str) -> Found | None:
+        self.asked.append(f"read {path}")
+        return super().read(path)
+
+    def resolve(self, path: str) -> str:
+        self.asked.append(f"resolve {path}")
+        return super().resolve(path)
+
+    def exists(self, path: str) -> bool:
+        self.asked.append(f"exists {path}")
+        return super().exists(path)
+
+
+def test_the_disk_is_asked_each_thing_once_and_anew_each_time(tmp_path: Path) -> None:
+    """One decision asks no file twice, and the next one sees an ignore file that was written since."""
+    path = tmp_path / "src" / "app.py"
+    path.parent.mkdir()
+    path.touch()
+    files = CountedFiles()
+    request = Request(
+        (Message(Role.USER, (Fragment("x = 1", (Origin(OriginKind.DOCUMENT, path.as_uri()),)),)),),
+        roots=(str(tmp_path),),
+    )
+    assert clear(request, policy=Policy(), files=files).decision.level is Level.OPEN
+    assert len(files.asked) == len(set(files.asked)) > 0
+    (path.parent / ".aiignore").write_text("*.py\n")
+    assert clear(request, policy=Policy(), files=files).decision.level is Level.PRIVATE
+    (path.parent / ".aiignore").unlink()
+    assert clear(request, policy=Policy(), files=files).decision.level is Level.OPEN

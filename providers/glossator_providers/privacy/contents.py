@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -88,7 +89,7 @@ RULES: tuple[Rule, ...] = (
     Rule("gitlab-runner-token", "a GitLab runner token", r"\bGR1348941[\w-]{20,}"),
     Rule("bitbucket-password", "a Bitbucket app password", r"\bATBB[A-Za-z0-9]{32}"),
     Rule("atlassian-token", "an Atlassian token", r"\bATATT3[\w=-]{100,}|\bATCTT3[\w=-]{100,}"),
-    Rule("npm-token", "an npm token", r"\bnpm_[A-Za-z0-9]{36}|:_(?:authToken|password|auth)\s*=\s*([\w+/.-]{16,}=*)"),
+    Rule("npm-token", "an npm token", r"\bnpm_[A-Za-z0-9]{36}|:_(?:authToken|password|auth)\s{0,30}=\s{0,30}([\w+/.-]{16,}=*)"),
     Rule("pypi-token", "a PyPI token", r"\bpypi-(?:AgEIcHlwaS5vcmc|AgENdGVzdC5weXBpLm9yZw)[\w-]{50,}"),
     Rule("rubygems-key", "a RubyGems key", r"\brubygems_[a-f0-9]{48}"),
     Rule("nuget-key", "a NuGet key", r"\boy2[a-z0-9]{43}\b"),
@@ -141,23 +142,23 @@ RULES: tuple[Rule, ...] = (
     Rule("nkey", "an NATS seed", r"\bS[UAOCNX][A-Z2-7]{56}\b", 3.5),
     Rule("url-password", "a password in a URL", r"(?i)\b[a-z][a-z0-9+.-]{1,30}://[^\s:/?#@\"'<>$%{}()\[\]*]{0,80}:([^\s/?#@\"'<>{}()\[\]*\\]{3,100})@[\w.-]", 1.5),
     Rule("curl-user", "a password on a command line", r"\bcurl\b[^\n]{0,200}?\s(?:-u|--user)[ =]?[\"']?[\w.@-]{1,60}:([^\s\"'$<{]{4,80})", 1.5),
-    Rule("aws-secret-key", "an AWS secret key", r"(?i)(?:aws_?)?secret_?(?:access_?)?key[\"']?\s*[:=]\s*[\"']?([A-Za-z0-9+/]{40})\b", 4.0),
+    Rule("aws-secret-key", "an AWS secret key", r"(?i)(?:aws_?)?secret_?(?:access_?)?key[\"']?\s{0,30}[:=]\s{0,30}[\"']?([A-Za-z0-9+/]{40})\b", 4.0),
 )  # fmt: skip
 
-_KEYWORD = (
+KEYWORD = (
     r"(?:passw(?:or)?d|passwd|passwort|passphrase|passwort|pswd|secret|token|credential|"
     r"api_?-?key|access_?-?key|auth_?-?key|private_?-?key|secret_?-?key|account_?-?key|encryption_?-?key|encrypt_?-?key|"
     r"signing_?-?key|master_?-?key|crypt_?-?key|session_?-?key|storage_?-?key|license_?-?key|client_?-?key|"
     r"app_?-?key|app_?-?secret|shared_?-?key|\bpass\b|_pass\b|\bpwd\b|_pwd\b|dbpass|\bauth\b|_auth\b|\bpsk\b|nkey|oauth_verifier|client_?-?secret)"
 )
-_NAME = r"[\w.-]{0,40}?" + _KEYWORD + r"[\w.-]{0,30}"
+_NAME = r"[\w.-]{0,40}?" + KEYWORD + r"[\w.-]{0,30}"
 _PASSED = Rule("passed-secret", "a secret in quotes", r"(?i)[\"'](" + _NAME + r")[\"']\s{0,3}[,(]\s{0,3}[\"'`]([^\"'`\n]{4,300})[\"'`]")  # fmt: skip
 _TOO_MANY = Rule("too-many", "more secrets than can be looked at", "")
 # Forms that only say "here could be one": the first group is the name, the second the value, and the look of both decides.
 _GENERIC: tuple[Rule, ...] = (
     Rule("assigned-secret", "a secret in quotes", r"(?i)(" + _NAME + r")[\"'\]]{0,3}\s{0,5}(?::\s?(?:str|string|&str|&'static str)\s{0,3}=|=>|:=|\|\|=|==|!=|[=:])\s{0,5}(?:[a-z]{0,2}|new String\(|@|\()?[\"'`]([^\"'`\n]{4,300})[\"'`]"),
     _PASSED,
-    Rule("configured-secret", "a secret in a configuration", r"(?im)^[\s\-]{0,40}(?:export\s+|set\s+|ENV\s+|ARG\s+|#\s?|//\s?)?[\"']?(" + _NAME + r")[\"']?[ \t]{0,10}[=:][ \t]{0,10}([^\s\"'`,;#(){}\[\]<>$&|][^\s\"'`,;(){}\[\]<>$]{5,200})(?:[ \t]*\\?\r?$)"),
+    Rule("configured-secret", "a secret in a configuration", r"(?im)^[ \t\f\r\-]{0,40}(?:(?:export|set|ENV|ARG)[ \t]+|(?:#|//)[ \t]?)?[\"']?(" + _NAME + r")[\"']?[ \t]{0,10}[=:][ \t]{0,10}([^\s\"'`,;#(){}\[\]<>$&|][^\s\"'`,;(){}\[\]<>$]{5,200})(?:[ \t]*\\?\r?$)"),
     Rule("environment-secret", "a secret in an environment variable", r"\b([A-Z][A-Z0-9_]{0,40}?(?:PASSWORD|PASSWD|PASS|PWD|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|CREDENTIALS?)[A-Z0-9_]{0,30})=[\"']?([^\s\"'`$<&;|(){}]{5,200})"),
     Rule("command-line-secret", "a secret on a command line", r"(?i)(?:^|[\s\"'])--?(" + _NAME + r")(?:=|\s{1,3}|[\"'],\s{0,3}[\"'])[\"']?([^\s\"'`$<&;|(){}\[\]-][^\s\"'`$<&;|(){}\[\]]{5,200})"),
     Rule("url-parameter", "a secret in a URL", r"(?i)[?&](\w{0,20}?(?:token|secret|api_?key|passwd|password|signature|verifier|credential)|key|sig|pwd)=([\w%.~+/-]{10,500})"),
@@ -165,49 +166,102 @@ _GENERIC: tuple[Rule, ...] = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place that was looked at closely, and whether it holds a secret; its places count from the start of its piece."""
+
+    finding: Finding
+    secret: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one piece of a text says: how many lines end in it, and what each rule met, by the rule's number."""
+
+    lines: int
+    met: tuple[tuple[int, tuple[Candidate, ...]], ...]
+
+
 def scan(text: str) -> tuple[Finding, ...]:
     """Return what looks like a secret in *text*, at most twenty places, in the order of the text."""
-    return _scan(text, generic=True)
+    return join(((0, 0, examine(text)),))
 
 
 def scan_specific(text: str) -> tuple[Finding, ...]:
     """Return only what has the form of a known vendor's secret or of a known format."""
-    return _scan(text, generic=False)
+    return join(((0, 0, examine(text, generic=False)),))
 
 
-@lru_cache(maxsize=16)
-def _scan(text: str, *, generic: bool) -> tuple[Finding, ...]:
+def examine(text: str, *, generic: bool = True) -> Piece:
+    """Look through one piece of a text; `join` makes the answer for the whole of it."""
     data = text.encode("utf-8", "surrogatepass")
-    spans: list[tuple[int, int, Rule]] = []
-    for number, found in enumerate(_any_specific().finditer(data)):
-        if number == _SPECIFIC_CANDIDATES:
-            spans.append((*found.span(), _TOO_MANY))
-        else:
-            spans += _narrow(data, found.start())
-        if number == _SPECIFIC_CANDIDATES or len(spans) >= _MOST:
+    met = [_meet_specific(data)]
+    met += [_meet_generic(rule, data) for rule in (_GENERIC if generic else ())]
+    if not any(met):
+        return Piece(data.count(b"\n"), ())
+    places = _locate(data, sorted({place for spans in met for start, end, _, _ in spans for place in (start, end)}))
+    candidates = []
+    for number, spans in enumerate(met):
+        if spans:
+            candidates.append((number, tuple(_describe(span, places) for span in spans)))
+    return Piece(data.count(b"\n"), tuple(candidates))
+
+
+def join(pieces: Iterable[tuple[int, int, Piece]]) -> tuple[Finding, ...]:
+    """Tell what all *pieces* of a text hold; each comes with the code point and the line at which it begins, in order."""
+    findings: list[Finding] = []
+    looked, secrets = [0] * (1 + len(_GENERIC)), [0] * (1 + len(_GENERIC))
+    for start, line, piece in pieces:
+        for number, candidates in piece.met:
+            limit = _GENERIC_CANDIDATES if number else _SPECIFIC_CANDIDATES
+            for candidate in candidates:
+                if secrets[number] >= _MOST or looked[number] > limit:
+                    break
+                looked[number] += 1
+                if looked[number] > limit:
+                    flood = replace(candidate.finding, rule=_TOO_MANY.name, what=_TOO_MANY.what)
+                    findings.append(_moved(flood, start, line))
+                elif candidate.secret:
+                    secrets[number] += 1
+                    findings.append(_moved(candidate.finding, start, line))
+    told: list[Finding] = []
+    for finding in sorted(findings, key=lambda finding: (finding.start, finding.end))[:_MOST]:
+        if not told or finding.start >= told[-1].end:
+            told.append(finding)
+    return tuple(told)
+
+
+_Span = tuple[int, int, Rule, bool]  # bytes; the last says whether it is a secret
+
+
+def _meet_specific(data: bytes) -> list[_Span]:
+    spans: list[_Span] = []
+    secrets = 0
+    for found in _any_specific().finditer(data):
+        secret = _narrow(data, found.start())
+        secrets += secret is not None
+        spans.append((*found.span(), _TOO_MANY, False) if secret is None else secret)
+        if len(spans) > _SPECIFIC_CANDIDATES or secrets >= _MOST:
             break
-    for rule in _GENERIC if generic else ():
-        spans += _judge_candidates(rule, data)
-    return _locate(data, sorted(spans, key=lambda span: span[:2])[:_MOST])
-
-
-def _judge_candidates(rule: Rule, data: bytes) -> list[tuple[int, int, Rule]]:
-    spans: list[tuple[int, int, Rule]] = []
-    for number, found in enumerate(_compile(rule.pattern).finditer(data)):
-        name, value = found.group(1), found.group(2)
-        if number == _GENERIC_CANDIDATES:
-            return [*spans, (*found.span(2), _TOO_MANY)]
-        # lists of words in quotes look like a name and its value, but rarely hold a digit
-        if _looks_secret(name, value) and (rule is not _PASSED or _has_digit(value)):
-            spans.append((*found.span(2), rule))
-            if len(spans) >= _MOST:
-                break
     return spans
 
 
-def _narrow(data: bytes, start: int) -> list[tuple[int, int, Rule]]:
-    """Find which specific rules meet at *start*, where the union of all of them does."""
-    spans = []
+def _meet_generic(rule: Rule, data: bytes) -> list[_Span]:
+    spans: list[_Span] = []
+    secrets = 0
+    for found in _compile(rule.pattern).finditer(data):
+        name, value = found.group(1), found.group(2)
+        # lists of words in quotes look like a name and its value, but rarely hold a digit
+        secret = _looks_secret(name, value) and (rule is not _PASSED or _has_digit(value))
+        secrets += secret
+        spans.append((*found.span(2), rule, secret))
+        if len(spans) > _GENERIC_CANDIDATES or secrets >= _MOST:
+            break
+    return spans
+
+
+def _narrow(data: bytes, start: int) -> _Span | None:
+    """Find which specific rule meets a secret at *start*, where the union of all of them meets something."""
     for rule in RULES:
         found = _compile(rule.pattern).match(data, start)
         if found is None:
@@ -215,32 +269,42 @@ def _narrow(data: bytes, start: int) -> list[tuple[int, int, Rule]]:
         group = 1 if found.re.groups and found.group(1) else 0
         secret = found.group(group)
         if entropy(secret) >= rule.entropy and not _is_placeholder(secret, specific=True):
-            spans.append((*found.span(group), rule))
-            break
-    return spans
+            return (*found.span(group), rule, True)
+    return None
 
 
-def _locate(data: bytes, spans: list[tuple[int, int, Rule]]) -> tuple[Finding, ...]:
-    findings: list[Finding] = []
-    offset = place = line = line_start = 0  # bytes, code points, lines, bytes
-    covered = -1
-    for start, end, rule in spans:
-        if start < covered:
-            continue
-        covered = end
-        between = data[offset:start]
+def _locate(data: bytes, offsets: list[int]) -> dict[int, tuple[int, int, int]]:
+    """Return code point, line and column of each of *offsets*, which are in order."""
+    places: dict[int, tuple[int, int, int]] = {}
+    passed = place = line = line_start = 0  # bytes, code points, lines, bytes
+    for offset in offsets:
+        between = data[passed:offset]
         place += _length(between)
         line += between.count(b"\n")
-        newline = data.rfind(b"\n", offset, start)
+        newline = data.rfind(b"\n", passed, offset)
         line_start = newline + 1 if newline >= 0 else line_start
-        offset = start
-        column = _length(data[line_start:start])
-        findings.append(Finding(rule.name, rule.what, place, place + _length(data[start:end]), line, column))
-    return tuple(findings)
+        passed = offset
+        places[offset] = (place, line, _length(data[line_start:offset]))
+    return places
+
+
+def _describe(span: _Span, places: dict[int, tuple[int, int, int]]) -> Candidate:
+    start, end, rule, secret = span
+    place, line, column = places[start]
+    return Candidate(Finding(rule.name, rule.what, place, places[end][0], line, column), secret)
+
+
+def _moved(finding: Finding, start: int, line: int) -> Finding:
+    return replace(finding, start=finding.start + start, end=finding.end + start, line=finding.line + line)
 
 
 def _length(data: bytes) -> int:
     return len(data.decode("utf-8", "surrogatepass"))
+
+
+def find(pattern: str, data: bytes) -> Any:
+    """Return the first match of an RE2 *pattern* in *data*, None where there is none."""
+    return _compile(pattern).search(data)
 
 
 def entropy(data: bytes) -> float:

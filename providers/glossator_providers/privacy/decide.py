@@ -10,7 +10,7 @@ from typing import final
 from glossator_providers.catalog import Provider, host_of, is_loopback
 from glossator_providers.errors import EgressDenied, PolicyRefusal
 from glossator_providers.model import Fragment, Level, Origin, OriginKind, Request
-from glossator_providers.privacy import contents, paths
+from glossator_providers.privacy import blocks, contents, paths
 from glossator_providers.privacy.files import Files
 from glossator_providers.privacy.policy import Policy
 from glossator_providers.privacy.reasons import Decision, Reason, decide_by
@@ -187,7 +187,7 @@ def _of_content(text: str, *, policy: Policy, uri: str | None = None) -> list[Re
         clause = "it is too large to be looked through for secrets (over 2 MB)"
         return [Reason(Level.PRIVATE, "too-large", "content", uri, clause=clause)]
     reasons = []
-    for finding in contents.scan(text):
+    for finding in blocks.scan(text):
         width = finding.end - finding.start
         place = (finding.line, finding.column, finding.line, finding.column + width) if uri is not None else None
         where = f"line {finding.line + 1}" if uri is not None else "a part of the request"

@@ -274,9 +274,12 @@ def reasons(uri: str, *, policy: Policy, roots: Iterable[str], files: Files) -> 
         clause = "no file can be found at its path, it may not be saved yet"
         found = [Reason(Level.PRIVATE, "unresolved path", "workspace", uri, clause=clause)]
         return found + _of_place(spelled, tops, policy=policy, files=files, uri=uri)
-    found = _of_place(spelled, tops + _resolve_all(tops, files), policy=policy, files=files, uri=uri)
+    real_tops = _resolve_all(tops, files)
+    # Usually both spellings of a workspace are one: then its ignore files are asked once.
+    every = list(dict.fromkeys(tops + real_tops))
+    found = _of_place(spelled, every, policy=policy, files=files, uri=uri)
     if resolved != spelled:
-        found += _of_place(resolved, _resolve_all(tops, files), policy=policy, files=files, uri=uri)
+        found += _of_place(resolved, real_tops, policy=policy, files=files, uri=uri)
     return found
 
 
