@@ -31,12 +31,11 @@ async def bare_httpx(port: int, requests: int) -> AsyncIterator[AsyncIterator[st
 async def glossator(port: int, requests: int) -> AsyncIterator[AsyncIterator[str]]:
     """Read the pieces through the whole path: policy, router, clearance, the door, the dialect."""
     from glossator_providers.catalog import ROWS, Provider
+    from glossator_providers.model import Fragment, Message, Origin, OriginKind, Request, Role, Text
     from glossator_providers.privacy import Policy
     from glossator_providers.privacy.files import LocalFiles
     from glossator_providers.router import Router
     from glossator_providers.transport import Transport
-
-    from glossator_providers.model import Fragment, Message, Origin, OriginKind, Request, Role, Text
 
     provider = Provider("benchmark", ROWS["openai-compatible"], "benchmark", f"http://127.0.0.1:{port}/v1")
     fragment = Fragment("Say many tokens", (Origin(OriginKind.INSTRUCTION),))
