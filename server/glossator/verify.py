@@ -156,9 +156,18 @@ def _destruction(base: Snapshot, text: str, diagnostics: tuple[Diagnostic, ...],
         return f"removes {lost.total()} of {touched} lines, which the problem is not about"
     if len(_PLACEHOLDER.findall(new)) > len(_PLACEHOLDER.findall(old)) and kept < SUSPECT and lost.total() > 1:
         return f"replaces {lost.total()} of {touched} lines by a placeholder"
-    if not here and lost:
+    if (not here and lost) or _empties(base, text, diagnostics, removable=removable):
         return "removes everything"
     return None
+
+
+def _empties(base: Snapshot, text: str, diagnostics: tuple[Diagnostic, ...], *, removable: bool) -> bool:
+    """Say whether nothing is left of a text, comments included, other than lines that the problems call too much."""
+    if text.strip() or not base.text.strip():
+        return False
+    lines = split_lines(base.text)
+    pointed = {number for one in diagnostics for number in _statement(lines, one.region)} if removable else set[int]()
+    return any(line.strip() and number not in pointed for number, line in enumerate(lines))
 
 
 _IMPORT = re.compile(r"\s*(?:pub\s+)?(?:import|use|from|export)\b")

@@ -271,6 +271,29 @@ async def test_removing_what_is_too_much_is_a_fix(tmp_path: Path) -> None:
     assert verdict.state is State.FIXED
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "message", "destroyed"),
+    [
+        ("x == None\n", "E711", "Comparison to `None` should be `cond is None`", True),
+        ("# a comment that is too long\n", "E501", "Line too long", True),
+        ("# Copyright\nimport os\n", "F401", "`os` imported but unused", True),
+        ("import os\n\nprint(1)\n", "F401", "`os` imported but unused", True),
+        ("import os\n", "F401", "`os` imported but unused", False),
+        ("# noqa\n", "RUF100", "Unused `noqa` directive", False),
+    ],
+)
+@pytest.mark.parametrize("nothing", ["", "\n", "   \n\n"])
+async def test_nothing_is_left_only_where_all_of_it_was_too_much(
+    text: str, code: str, message: str, nothing: str, *, destroyed: bool
+) -> None:
+    """A text is emptied, comments included, only if the problem says that exactly its lines are unused."""
+    base = Snapshot.of(text, uri="file:///a.py", language="python", path="/a.py")
+    line = text.count("\n") - 1 if destroyed and "Copyright" in text else 0
+    diagnostic = Diagnostic(Region(Point(line, 0), Point(line, 9)), message, "ruff", code)
+    verdict = await verify(base, nothing, (diagnostic,), region=base.whole, toolbox=None)
+    assert (verdict.state is State.DESTROYED) == destroyed, describe(verdict)
+
+
 async def test_texts_that_nothing_can_parse_do_no_harm(tmp_path: Path) -> None:
     """Null bytes, half characters, a very deep expression, an unknown language: a verdict, no exception."""
     for new in ("\x00", "\ud800", "(" * 5000, "x = " + "-" * 20000 + "1\n", "\r\r\r", "\ufeffx = 1\n"):
