@@ -108,6 +108,9 @@ class Application:
     def offer(self, _: Snapshot, /) -> Offer:
         return self.offered
 
+    def latest_offer(self, snapshot: Snapshot, /) -> Offer:
+        return self.offer(snapshot)
+
     async def hover(self, _: Snapshot, __: Point, ___: tuple[Diagnostic, ...], /) -> str | None:
         return await self.hovering if isinstance(self.hovering, asyncio.Future) else self.hovering
 

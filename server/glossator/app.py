@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
+import time
+import weakref
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +35,8 @@ from glossator_providers.router import Route, Router
 from glossator_providers.transport import Transport
 
 _MOST_OFFERS = 500
+_MOST_PAGES = 200
+_SECONDS_WITHOUT_PAGE = 10.0  # until a hover asks again for a rule that nobody documented
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +98,20 @@ class Application:
     """
 
     def __init__(
-        self, loaded: Loaded, *, roots: tuple[str, ...], environment: Mapping[str, str], trusted: bool = True
+        self,
+        loaded: Loaded,
+        *,
+        roots: tuple[str, ...],
+        environment: Mapping[str, str],
+        trusted: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.roots = roots
         self.loaded = loaded
         self.environment = environment
         self.consent: Consent | None = None
         self._trusted = trusted
+        self._clock = clock
         self._remembered = Remembered(state_folder(environment))
         self._policy = replace(policy(loaded.config), cloud_allowed=self._remembered.allowed(roots))
         self._transport = Transport(trusted_hosts=self._policy.trusted_hosts)
@@ -112,7 +125,9 @@ class Application:
         }
         self._handbooks = {trust: Handbook(toolbox) for trust, toolbox in self._toolboxes.items()}
         self._explanations = Explanations()
-        self._offers: OrderedDict[tuple[str, int, int], Offer] = OrderedDict()
+        self._offers: OrderedDict[str, tuple[weakref.ref[Snapshot], Offer]] = OrderedDict()  # by URI, the latest
+        self._clean_page = functools.lru_cache(maxsize=_MOST_PAGES)(_shown)
+        self._pageless: dict[tuple[str | None, ...], float] = {}  # until when no page is looked for
         self._consenting = asyncio.Lock()
 
     @classmethod
@@ -184,13 +199,24 @@ class Application:
                 yield event
 
     def offer(self, snapshot: Snapshot) -> Offer:
-        """Say where a model request about this document would go, for the titles of a menu; no connection, no wait."""
-        key = (snapshot.uri, snapshot.version, hash(snapshot.lines))
-        if key not in self._offers:
-            self._offers[key] = self._make_offer(snapshot)
-            if len(self._offers) > _MOST_OFFERS:
-                self._offers.popitem(last=False)
-        return self._offers[key]
+        """Say where a model request about this document would go; no connection, no wait."""
+        known = self._offers.get(snapshot.uri)
+        if known is not None and known[0]() is snapshot:
+            return known[1]
+        offer = self._make_offer(snapshot)
+        self._offers[snapshot.uri] = weakref.ref(snapshot), offer
+        self._offers.move_to_end(snapshot.uri)
+        if len(self._offers) > _MOST_OFFERS:
+            self._offers.popitem(last=False)
+        return offer
+
+    def latest_offer(self, snapshot: Snapshot) -> Offer:
+        """Return the latest offer of this document, perhaps of an earlier version, for the titles of a menu.
+
+        A menu does not wait until a long text has been looked through; the request that it begins is judged anew.
+        """
+        known = self._offers.get(snapshot.uri)
+        return known[1] if known is not None else self.offer(snapshot)
 
     async def hover(self, snapshot: Snapshot, point: Point, diagnostics: tuple[Diagnostic, ...]) -> str | None:
         """Return what is known of the problems at this place: explanations given before, else rule pages; asks no model."""
@@ -199,12 +225,27 @@ class Application:
         for diagnostic in here:
             known = self._explanations.find(snapshot, diagnostic)
             if known is not None:
-                told.append(f"{known.markdown.rstrip()}\n\n*{known.author.title}*")
-                continue
-            page = await self._handbooks[self._trusted].page(diagnostic, snapshot.language, snapshot.path)
-            if page is not None:
-                told.append(clean(page.markdown).rstrip())
+                told.append(f"{known.markdown.rstrip()}\n\n*{known.author.byline}*")
+            elif (page := await self._page(diagnostic, snapshot)) is not None:
+                told.append(page)
         return "\n\n---\n\n".join(dict.fromkeys(told)) or None
+
+    async def _page(self, diagnostic: Diagnostic, snapshot: Snapshot) -> str | None:
+        """Return what is documented of a rule; only the first look at a checker costs anything."""
+        handbook = self._handbooks[self._trusted]
+        page = handbook.peek(diagnostic, snapshot.language)
+        if page is None:
+            folder = os.path.dirname(snapshot.path) if snapshot.path else None  # noqa: PTH120  a hover waits
+            rule = (diagnostic.source, diagnostic.code, snapshot.language, folder)
+            if self._clock() < self._pageless.get(rule, 0.0):
+                return None
+            page = await handbook.page(diagnostic, snapshot.language, snapshot.path)
+            if page is None:
+                if len(self._pageless) >= _MOST_PAGES:
+                    self._pageless.clear()
+                self._pageless[rule] = self._clock() + _SECONDS_WITHOUT_PAGE
+                return None
+        return self._clean_page(page.markdown)
 
     def known(self, snapshot: Snapshot, diagnostic: Diagnostic) -> Explanation | None:
         """Return the explanation of this problem that a model gave before, if the code is still the same."""
@@ -368,6 +409,11 @@ def _whole(snapshot: Snapshot, roots: tuple[str, ...]) -> Request:
     """Return the request that would send all of a document: what closes it closes every request about it."""
     fragment = Fragment(snapshot.text, (Origin(OriginKind.DOCUMENT, snapshot.uri),))
     return Request((Message(Role.USER, (fragment,)),), roots=roots)
+
+
+def _shown(markdown: str) -> str:
+    """Return a checker's page fit for an editor."""
+    return clean(markdown).rstrip()
 
 
 def _local(chosen: tuple[Provider, ...]) -> tuple[Provider, ...]:

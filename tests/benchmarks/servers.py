@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def glossator(folder: str) -> tuple[list[str], dict[str, str]]:
-    """Return command and environment of Glossator with its state in *folder*, no configuration and no discovery."""
-    return [sys.executable, "-m", "glossator", "serve"], {
+    """Return command, as an editor spells it, and environment of Glossator with its state in *folder*, no configuration and no discovery."""
+    return [str(Path(sys.executable).with_name("glossator")), "serve"], {
         "GLOSSATOR_CONFIG": str(Path(folder, "config.toml")),
         "GLOSSATOR_STATE_DIR": folder,
         "GLOSSATOR_CACHE_DIR": folder,

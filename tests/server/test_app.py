@@ -38,7 +38,7 @@ async def test_menus_say_where_a_request_would_go(workspace: Path, connections: 
     async with application(workspace, environment) as opened:
         offer = opened.offer(snapshot_of(workspace / "app.py"))
         assert offer.author is not None
-        assert offer.author.title == "cloud: cloud (far)"
+        assert offer.author.title == "cloud: cloud"
         offer = opened.offer(snapshot_of(workspace / ".env"))
         assert offer.author is None
         assert offer.refusal is not None
@@ -55,7 +55,7 @@ async def test_local_comes_first_and_takes_the_private_file(workspace: Path) -> 
             for name in ("app.py", ".env"):
                 offer = opened.offer(snapshot_of(workspace / name))
                 assert offer.author is not None
-                assert offer.author.title == "local: fake (fake-model)"
+                assert offer.author.title == "local: fake-model"
         assert fake.connections == 0
 
 

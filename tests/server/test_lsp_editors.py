@@ -52,9 +52,10 @@ async def test_a_real_editors_capabilities(name: str) -> None:
             "range": editor.place(URI, "os_"),
             "context": {"diagnostics": [problem]},
         }
+        await client.request("glossator/status", {})  # waits until the server has started up: then titles have routes
         actions = await client.request("textDocument/codeAction", params)
         (fix,) = [one for one in actions if one["kind"] == "quickfix.glossator"]
-        assert fix["title"] == 'Fix "undefined" (glossator, local: ollama (qwen2.5-coder))'
+        assert fix["title"] == 'Fix "undefined" (glossator, local: qwen2.5-coder)'
         assert "isPreferred" not in fix
         assert not any(one["kind"].startswith("source") for one in actions)
         tagged = "tagSupport" in able["textDocument"]["codeAction"]

@@ -121,7 +121,7 @@ async def test_a_stream_is_numbered_and_whole(room: Room) -> None:
     told = room.client.heard("glossator/stream")
     assert [one["seq"] for one in told] == list(range(len(told)))
     assert [told[0]["kind"], told[-1]["kind"]] == ["begin", "end"]
-    assert told[0]["route"]["title"] == AUTHOR.title
+    assert told[0]["route"]["title"] == AUTHOR.byline
     assert "".join(one["text"] for one in room.stream("delta")) == "one two three"
     assert told[-1]["final"]["text"] == "one two three"
     assert {one["job"] for one in told} == {job}

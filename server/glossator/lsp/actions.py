@@ -19,7 +19,6 @@ from glossator.session import Place
 
 MOST_DIAGNOSTICS = 3
 LONGEST_QUOTE = 50  # characters of a diagnostic's message in a title
-SECONDS_FOR_APPLICATION = 0.2  # only while the server starts
 LLM_GENERATED = types.CodeActionTag.LlmGenerated
 
 EXPLAIN_PROBLEM = "quickfix.glossator.explain"
@@ -62,7 +61,7 @@ async def list_actions(connection: Connection, jobs: Jobs, params: types.CodeAct
     problems = told[:MOST_DIAGNOSTICS] or _remembered(connection, snapshot, params)
     if automatic and region.start == region.end and not problems:
         return []  # no lamp on every line that the cursor passes
-    application = await connection.wait_for_application(SECONDS_FOR_APPLICATION)
+    application = await connection.wait_for_application(0)  # a menu without routes is better than one that is late
     offer = _offer(application, snapshot)
     items = [*_for_work(connection, jobs, snapshot), *_for_code(connection, snapshot, params, problems, offer)]
     only = params.context.only
@@ -84,7 +83,7 @@ def _offer(application: Application | None, snapshot: Snapshot) -> Offer | None:
     if application is None:
         return None
     try:
-        return application.offer(snapshot)
+        return application.latest_offer(snapshot)
     except Exception as failure:  # noqa: BLE001  a menu without routes is better than none
         log.error("No offer could be made: %s", describe_failure(failure))
         return None

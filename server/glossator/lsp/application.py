@@ -35,6 +35,10 @@ class Application(Protocol):
         """Say where a request about this document would go; no connection, no wait."""
         ...
 
+    def latest_offer(self, snapshot: Snapshot, /) -> Offer:
+        """Return the latest offer of this document, perhaps of an earlier version: a menu does not wait for it."""
+        ...
+
     async def hover(self, snapshot: Snapshot, point: Point, diagnostics: tuple[Diagnostic, ...], /) -> str | None:
         """Return Markdown about this place; never asks a model."""
         ...

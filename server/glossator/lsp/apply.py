@@ -17,7 +17,6 @@ from glossator.lsp.connection import Connection
 from glossator.lsp.convert import text_edits
 from glossator.lsp.progress import one_line
 from glossator.lsp.wire import Refused
-from glossator.merge import Conflict, Merged, merge
 from glossator.session import PENDING_SECONDS, OpenDocument, Pending
 from glossator.tasks.task import Ask, Proposal, State
 
@@ -84,6 +83,8 @@ async def apply(connection: Connection, proposal: Proposal, ask: Ask, *, anyway:
 
 def combine(proposal: Proposal, now: Snapshot, *, anyway: bool) -> str | None:
     """Return the text of now with the proposal in it, None where both have changed the same lines."""
+    from glossator.merge import Conflict, Merged, merge
+
     base, theirs = proposal.base.text, proposal.text
     merged = merge(base, theirs, now.text)
     if isinstance(merged, Merged):
@@ -100,6 +101,8 @@ def combine(proposal: Proposal, now: Snapshot, *, anyway: bool) -> str | None:
 
 def has_landed(before: str, wanted: str, text: str) -> bool:
     """Say whether *text* has all of the edit that makes *wanted* of *before*, whatever was typed besides."""
+    from glossator.merge import Merged, merge
+
     if _without_line_ends(text) == _without_line_ends(wanted):
         return True
     if text == before:
@@ -117,7 +120,7 @@ def describe(proposal: Proposal) -> str:
     if verdict.state is State.UNCHANGED and not words:
         words = "the problem is still there"
     label = words if verdict.verified else f"unverified: {words}" if words else "unverified"
-    return f"{label} ({proposal.author.title})"
+    return f"{label} ({proposal.author.byline})"
 
 
 async def _send(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lsprotocol import types
 
 from glossator import settings as settings_module
 from glossator.lsp.application import Application, Build
+from glossator.lsp.boot import OBJECTS_BETWEEN_COLLECTIONS
 from glossator.lsp.client import Client
 from glossator.lsp.wire import Refused, Server, describe_failure
 from glossator.session import Session, path_of
@@ -22,6 +24,8 @@ from glossator_providers.errors import GlossatorError
 SECONDS_FOR_CONFIGURATION = 1.0
 SECONDS_FOR_APPLICATION = 30.0
 SECONDS_FOR_CONSENT = 120.0
+SWITCH_SECONDS = 0.005  # Python's own: how long a thread computes before another one gets its turn
+SWITCH_SECONDS_MEANWHILE = 0.0005  # the imports of the application would let each message wait that often
 ALLOW = "Allow in this workspace"
 
 log = logging.getLogger("glossator.lsp")
@@ -48,6 +52,7 @@ class Connection:
         self.broken: str | None = None
         self.settings = Settings()
         self.roots = tuple(path for uri in client.roots if (path := path_of(uri)) is not None)
+        self.built: Callable[[], None] = lambda: None  # an application has come
         self._build = build
         self._options = options
         self._ready = asyncio.Event()
@@ -94,6 +99,7 @@ class Connection:
         made: asyncio.Future[Application] = loop.create_future()
 
         def work() -> None:
+            sys.setswitchinterval(SWITCH_SECONDS_MEANWHILE)
             try:
                 application = self._build(
                     roots=self.roots,
@@ -105,6 +111,8 @@ class Connection:
                 _tell(loop, made, None, problem)
             else:
                 _tell(loop, made, application, None)
+            finally:
+                sys.setswitchinterval(SWITCH_SECONDS)
 
         # A daemon thread: an import that hangs must not keep the process from ending.
         threading.Thread(target=work, name="glossator-build", daemon=True).start()
@@ -118,13 +126,15 @@ class Connection:
             self.show(f"glossator: {self.broken}", types.MessageType.Error)
             self._ready.set()
             return
+        finally:
+            gc.freeze()  # what start-up has made stays: it need not be looked through again and again
+            gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 10, 10)  # until now old objects were left alone
         application.consent = self.consent
         if self.application is not None:
             self._old.append(self.application)  # its jobs go on; it is closed with the connection
         self.application, self.broken = application, None
         self._ready.set()
-        gc.collect()
-        gc.freeze()  # what start-up has made stays: it need not be looked through again and again
+        self.built()
         self.server.spawn(application.discover(), name="discovery")
 
     async def wait_for_application(self, seconds: float) -> Application | None:

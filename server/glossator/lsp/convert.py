@@ -9,7 +9,6 @@ from typing import Any
 from lsprotocol import types
 
 from glossator.document import Diagnostic, Point, Region, Related, Severity, Snapshot
-from glossator.edits import hunks
 from glossator.lsp.client import Encoding
 
 OUR_SOURCE = "glossator"
@@ -111,6 +110,8 @@ def from_diagnostic(diagnostic: Diagnostic, line: Line, encoding: Encoding) -> t
 
 def text_edits(now: Snapshot, new: str, encoding: Encoding) -> list[types.TextEdit]:
     """Return the smallest edits that make *new* of *now*."""
+    from glossator.edits import hunks
+
     return [
         types.TextEdit(
             to_range(Region(now.point(hunk.start), now.point(hunk.end)), now.line, encoding), new_text=hunk.text
@@ -121,6 +122,8 @@ def text_edits(now: Snapshot, new: str, encoding: Encoding) -> list[types.TextEd
 
 def move(region: Region, old: Snapshot, new: Snapshot) -> Region:
     """Return where *region* of *old* stands in *new*; what was typed inside of it belongs to it."""
+    from glossator.edits import hunks
+
     if old.lines == new.lines:
         return region
     start, end = old.offset(region.start), old.offset(region.end)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import secrets
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
@@ -79,7 +79,7 @@ class Jobs:
         self._library = library
         self._jobs: dict[str, Job] = {}
         self._numbers = itertools.count(1)
-        self._prefix = secrets.token_hex(4)  # progress tokens and file names of two runs must not meet
+        self._prefix = os.urandom(4).hex()  # progress tokens and file names of two runs must not meet
 
     def start(self, ask: Ask, *, apply_as: str = "edit", request: int | str | None = None) -> Job:
         """Begin a job; one that works on the same place gives way."""
@@ -210,7 +210,7 @@ class Jobs:
         match event:
             case Routed(author):
                 self._begin(job, stream, author, reason=None)
-                progress.report(f"{author.title}: waiting")
+                progress.report(f"{author.byline}: waiting")
             case Said(text):
                 if not stream.begun:
                     self._begin(job, stream, job.author, reason=None)
@@ -243,7 +243,7 @@ class Jobs:
                 job.answer = markdown
                 stream.end(final=markdown, outcome="explanation", author=describe_route(author))
                 display.end(markdown)
-                return f"done ({author.title})"
+                return f"done ({author.byline})"
             case Proposal():
                 return await self._propose(job, result, progress, stream)
             case Refusal(kind, message, rules):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,9 +18,12 @@ from glossator.lsp.connection import Connection
 from glossator.lsp.display import Library
 from glossator.lsp.hover import Hover
 from glossator.lsp.jobs import Jobs
+from glossator.lsp.offers import Offers
 from glossator.lsp.sync import Sync
 from glossator.lsp.wire import Server, configure_log
 from glossator.session import Session, path_of
+
+SECONDS_FOR_FIRST_QUESTIONS = 0.02
 
 
 def run(channel: Channel, greeting: Greeting, *, build: Build, environment: Mapping[str, str]) -> int:
@@ -48,7 +52,9 @@ def register(server: Server, connection: Connection) -> None:
     """Tell *server* which method is answered by what."""
     library = Library()
     jobs = Jobs(connection, library)
-    sync, hover, commands = Sync(connection, jobs), Hover(connection), Commands(connection, jobs)
+    offers = Offers(connection)
+    sync, hover, commands = Sync(connection, jobs, offers), Hover(connection), Commands(connection, jobs)
+    connection.built = offers.renew_all
     protocol.register(server.protocol._converter)  # noqa: SLF001  pygls offers no other way to its converter
     server.protocol.extension = protocol.PARAMS
     server.protocol.late_cancel = jobs.cancel_request
@@ -57,6 +63,7 @@ def register(server: Server, connection: Connection) -> None:
     async def initialized(_: types.InitializedParams) -> None:
         if connection.client.register_configuration:
             server.spawn(register_configuration(server), name="registration")
+        await asyncio.sleep(SECONDS_FOR_FIRST_QUESTIONS)  # what the editor asks in the same breath is answered first
         await connection.start()
 
     async def code_action(params: types.CodeActionParams) -> list[Any] | None:

@@ -98,6 +98,6 @@ def describe_route(author: Author | None) -> dict[str, Any] | None:
         "route": "local" if author.local else "cloud",
         "provider": author.name,
         "model": author.model,
-        "title": author.title,
+        "title": author.byline,
         "toy": author.toy,
     }

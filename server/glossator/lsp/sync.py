@@ -10,6 +10,7 @@ from glossator.lsp.client import look_up
 from glossator.lsp.connection import Connection
 from glossator.lsp.convert import clean_text, to_diagnostics, to_region
 from glossator.lsp.jobs import Jobs
+from glossator.lsp.offers import Offers
 from glossator.lsp.protocol import DiagnosticsParams
 
 SCHEMES = ("file:", "untitled:", "vscode-notebook-cell:")  # others are not documents: VS Code's chat box is one
@@ -18,9 +19,10 @@ SCHEMES = ("file:", "untitled:", "vscode-notebook-cell:")  # others are not docu
 class Sync:
     """Answers the document notifications of one connection."""
 
-    def __init__(self, connection: Connection, jobs: Jobs) -> None:
+    def __init__(self, connection: Connection, jobs: Jobs, offers: Offers) -> None:
         self._connection = connection
         self._jobs = jobs
+        self._offers = offers
 
     def opened(self, params: types.DidOpenTextDocumentParams) -> None:
         """Take a document."""
@@ -30,6 +32,7 @@ class Sync:
                 item.uri, language=item.language_id, version=item.version, text=clean_text(item.text)
             )
             self._connection.session.changed(document)
+            self._offers.changed(item.uri)
 
     def changed(self, params: types.DidChangeTextDocumentParams) -> None:
         """Take changes; the positions of each are those after the one before."""
@@ -48,6 +51,7 @@ class Sync:
             buffer.version = params.text_document.version
         session.changed(document)
         self._jobs.document_changed(params.text_document.uri)
+        self._offers.changed(params.text_document.uri)
 
     def closed(self, params: types.DidCloseTextDocumentParams) -> None:
         """Forget a document, and end what works on it."""

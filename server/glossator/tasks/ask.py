@@ -30,7 +30,7 @@ async def ask(asked: Ask, *, models: Models) -> AsyncGenerator[TaskEvent]:
             if text:
                 yield Explanation(f"{text}\n", event.author)
             else:
-                yield Refusal("no-answer", f"{event.author.title} answered with nothing")
+                yield Refusal("no-answer", f"{event.author.byline} answered with nothing")
 
 
 def _request(asked: Ask, models: Models) -> Request:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from glossator.context import gather, region_of
@@ -40,28 +40,55 @@ class Pages(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An explanation and the code that it is about: so many lines, that begin so far above the problem's line."""
+
+    explanation: Explanation
+    problem: str
+    above: int
+    lines: int
+    code: str
+
+
 class Explanations:
     """The explanations given since the start, in memory only, the oldest forgotten first."""
 
     def __init__(self, *, size: int = MOST_KEPT) -> None:
         self._size = size
-        self._kept: OrderedDict[tuple[str, str, str], Explanation] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str, int, str], _Kept] = OrderedDict()
+        self._of: Counter[str] = Counter()  # how many there are of each document: most have none
 
     def find(self, snapshot: Snapshot, diagnostic: Diagnostic, *, model: str | None = None) -> Explanation | None:
-        """Return the latest explanation of this very problem in this very code, by *model* if one is named."""
-        place, problem = _key(snapshot, diagnostic)
-        for key in reversed(self._kept):
-            if key[:2] == (place, problem) and model in (None, key[2]):
-                return replace(self._kept[key], cached=True)
+        """Return the latest explanation of this very problem in this very code, by *model* if one is named.
+
+        A hover waits for this: nothing is parsed, and only the lines that an explanation of this problem is about are read.
+        """
+        if not self._of[snapshot.uri]:
+            return None
+        problem = _problem(diagnostic)
+        for (uri, *_, author), kept in reversed(self._kept.items()):
+            if uri != snapshot.uri or kept.problem != problem or model not in (None, author):
+                continue
+            if _code(snapshot, diagnostic.region.start.line - kept.above, kept.lines) == kept.code:
+                return replace(kept.explanation, cached=True)
         return None
 
     def keep(self, snapshot: Snapshot, diagnostic: Diagnostic, explanation: Explanation) -> None:
         """Remember an explanation that a model gave."""
-        key = (*_key(snapshot, diagnostic), explanation.author.model or "")
-        self._kept[key] = explanation
-        self._kept.move_to_end(key)
+        region = region_of(snapshot, diagnostic.region, (diagnostic,))
+        first = region.start.line
+        lines = region.end.line - first + (region.end.column > 0)
+        above = diagnostic.region.start.line - first
+        kept = _Kept(explanation, _problem(diagnostic), above, lines, _code(snapshot, first, lines))
+        key = (snapshot.uri, kept.problem, kept.code, above, explanation.author.model or "")
+        if self._kept.pop(key, None) is None:
+            self._of[snapshot.uri] += 1
+        self._kept[key] = kept
         while len(self._kept) > self._size:
-            self._kept.popitem(last=False)
+            (uri, *_), _ = self._kept.popitem(last=False)
+            self._of[uri] -= 1
+        self._of = +self._of
 
 
 async def explain(
@@ -78,7 +105,7 @@ async def explain(
     about = diagnostics[0] if diagnostics and not ask.turns and not ask.instruction else None  # what may be reused
     known = explanations.find(ask.snapshot, about, model=ask.model or first.model) if about and first else None
     if known is None and page and first and first.toy and ask.provider is None:
-        note = f"*{author_for(first).title} is no explainer: this is the checker's documentation alone.*"
+        note = f"*{author_for(first).byline} is no explainer: this is the checker's documentation alone.*"
         known = Explanation(f"{opening}{note}\n", Author(page.tool))
     if known is not None:
         yield Routed(known.author)
@@ -102,7 +129,7 @@ async def _with_model(
             match event:
                 case Routed(author):
                     if begun:  # an attempt that failed before its first word: the page must not stand there twice
-                        yield Restart(f"asking {author.title}")
+                        yield Restart(f"asking {author.byline}")
                     yield event
                     begun = True
                     if page:
@@ -126,7 +153,7 @@ async def _with_model(
 def _explained(heard: Answering, *, opening: str) -> Explanation | Refusal:
     text = clean(heard.answer.text).strip()
     if not text and not opening:
-        return Refusal("no-answer", f"{heard.author.title} answered with nothing")
+        return Refusal("no-answer", f"{heard.author.byline} answered with nothing")
     if heard.answer.finish is FinishReason.LENGTH:
         text += "\n\n*The answer was cut off here: it reached the token limit.*"
     return Explanation(f"{opening}{text or '*The model answered with nothing.*'}\n", heard.author)
@@ -155,12 +182,14 @@ def _request(ask: Ask, diagnostics: tuple[Diagnostic, ...], *, page: Page | None
     )
 
 
-def _key(snapshot: Snapshot, diagnostic: Diagnostic) -> tuple[str, str]:
-    """Return what an explanation is about, as two digests that hold no code."""
-    region = region_of(snapshot, diagnostic.region, (diagnostic,))
-    place = (snapshot.uri, snapshot.language, snapshot.slice(region))
-    problem = (str(PROMPT_VERSION), diagnostic.source or "", diagnostic.code or "", diagnostic.message)
-    return _digest(place), _digest(problem)
+def _problem(diagnostic: Diagnostic) -> str:
+    """Return which problem an explanation is about, as a digest that holds no code."""
+    return _digest((str(PROMPT_VERSION), diagnostic.source or "", diagnostic.code or "", diagnostic.message))
+
+
+def _code(snapshot: Snapshot, first: int, count: int) -> str:
+    """Return which code an explanation is about, as a digest; *count* lines from line *first*, which may be outside."""
+    return _digest((snapshot.language, *(snapshot.lines[first : first + count] if first >= 0 else ())))
 
 
 def _digest(parts: tuple[str, ...]) -> str:

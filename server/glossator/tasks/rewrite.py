@@ -60,7 +60,7 @@ async def rewrite(
         if reading.text is None:
             step = _unusable(reading, heard.author)
         elif tries.repeats(reading.text):
-            step = _Step(failure=Refusal("no-change", f"{heard.author.title} proposes the same again"))
+            step = _Step(failure=Refusal("no-change", f"{heard.author.byline} proposes the same again"))
         else:
             yield Stage(f"checking with {checker}" if checker else "checking that it still parses")
             verdict = await check(reading.text)
@@ -137,15 +137,15 @@ def _outcome(tries: Tries, failure: Refusal | None) -> Result:
 def _withheld(proposal: Proposal) -> Refusal:
     verdict = proposal.verdict
     way_out = "" if verdict.withheld or proposal.author.toy else "; ask for unproven changes to see it"
-    return Refusal("withheld", f"The change by {proposal.author.title} is withheld: {describe(verdict)}{way_out}")
+    return Refusal("withheld", f"The change by {proposal.author.byline} is withheld: {describe(verdict)}{way_out}")
 
 
 def _why_not(outcome: Outcome, reason: str, author: Author) -> str:
     detail = f": {reason}" if reason else ""
     match outcome:
         case Outcome.CANNOT_FIX:
-            return f"{author.title} says that it cannot be fixed here{detail}"
+            return f"{author.byline} says that it cannot be fixed here{detail}"
         case Outcome.TRUNCATED:
-            return f"The answer of {author.title} was cut off, so nothing was applied; raise max_tokens or select less"
+            return f"The answer of {author.byline} was cut off, so nothing was applied; raise max_tokens or select less"
         case _:
-            return f"The answer of {author.title} could not be used ({outcome}), so nothing was applied{detail}"
+            return f"The answer of {author.byline} could not be used ({outcome}), so nothing was applied{detail}"

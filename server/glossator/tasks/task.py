@@ -52,7 +52,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who wrote an answer: a checker (`ruff`), or a model; `title` is how every front names it."""
+    """Who wrote an answer, or would: a checker (`ruff`), or a model of a provider.
+
+    `title` is for menus, where space is short: the model where it is on this machine, the provider where it is not.
+    `byline` names both; every answer carries it.
+    """
 
     name: str
     model: str | None = None
@@ -63,8 +67,17 @@ class Author:
     def title(self) -> str:
         if self.model is None:
             return self.name
-        where = "toy model" if self.toy else "local" if self.local else "cloud"
-        return f"{where}: {self.name}" if self.name == self.model else f"{where}: {self.name} ({self.model})"
+        return f"{self._where}: {self.model if self.local else self.name}"
+
+    @property
+    def byline(self) -> str:
+        if self.model is None or self.name == self.model:
+            return self.title
+        return f"{self._where}: {self.name} ({self.model})"
+
+    @property
+    def _where(self) -> str:
+        return "toy model" if self.toy else "local" if self.local else "cloud"
 
 
 class State(enum.StrEnum):
