@@ -10,15 +10,13 @@ from urllib.parse import urlsplit
 
 from glossator_providers.catalog import ROWS, Provider, is_loopback
 from glossator_providers.config import LOCAL_TIMEOUTS
-from glossator_providers.errors import GlossatorError, Kind, ProviderError
-from glossator_providers.model import ModelInfo
+from glossator_providers.errors import GlossatorError
 from glossator_providers.models import choose_model, list_models
 from glossator_providers.privacy import clear_probe
 from glossator_providers.secrets import from_environment
 from glossator_providers.transport import Transport
 
-PROBE_TIMEOUT = 0.3  # seconds; what runs on this machine answers within milliseconds, or is too busy to be offered
-_PROBES = 3
+PROBE_TIMEOUT = 0.6  # seconds; what runs on this machine answers within milliseconds, or is too busy to be offered
 _KINDS = ("ollama", "lmstudio", "llamacpp", "vllm")
 
 
@@ -29,13 +27,14 @@ async def find_local(
     addresses: Mapping[str, str] | None = None,
     seconds: float = PROBE_TIMEOUT,
 ) -> tuple[Provider, ...]:
-    """Return the running local servers that have a model to offer; asks all of them at once, each at most thrice for `seconds`.
+    """Return the running local servers that have a model to offer; asks all of them at once, each for at most `seconds`.
 
     *addresses* overrides the base URL of kinds, and then only those kinds are asked. GLOSSATOR_DISCOVERY=off asks nobody.
     """
     if environment.get("GLOSSATOR_DISCOVERY", "").strip().lower() in {"off", "0", "false", "no"}:
         return ()
     usual = addresses if addresses is not None else usual_addresses(environment)
+    await transport.warm()  # else the first question would pay for loading the HTTP client out of its own time
     probes = [_probe(kind, address, transport, environment, seconds) for kind, address in usual.items()]
     return tuple(provider for provider in await asyncio.gather(*probes) if provider is not None)
 
@@ -93,19 +92,8 @@ async def _probe(
     try:
         key = from_environment(row.key_env, environment)
         server = Provider(kind, row, "", address, key=key, timeouts=LOCAL_TIMEOUTS, found=True)
-        models = await _listed(server, transport, seconds)
+        models = await list_models(server, transport=transport, cleared=clear_probe(), seconds=seconds)
     except GlossatorError:
         return None  # nobody there, or nobody that we can talk to
     model = choose_model(models)
     return replace(server, model=model) if model else None
-
-
-async def _listed(server: Provider, transport: Transport, seconds: float) -> list[ModelInfo]:
-    """Ask up to three times: the first call of a process also loads the HTTP client, which is not the server's slowness."""
-    for tries in range(1, _PROBES + 1):
-        try:
-            return await list_models(server, transport=transport, cleared=clear_probe(), seconds=seconds)
-        except ProviderError as error:
-            if error.kind is not Kind.TIMEOUT or tries == _PROBES:
-                raise
-    raise AssertionError("the loop returns or raises")

@@ -60,13 +60,16 @@ class EventStream:
             return []
         self._after_return = data.endswith(b"\r")
         frames: list[Frame] = []
-        *ended, rest = _LINE_END.split(data)
+        *ended, rest = _LINE_END.split(data) if b"\r" in data else data.split(b"\n")
+        large = self._size + len(self._line) + len(data) > LIMIT
         for piece in ended:
-            self._extend(piece)
-            line = bytes(self._line)
+            if large:
+                self._check_size(piece)
+            line = bytes(self._line) + piece if self._line else piece
             self._line.clear()
             self._take(line, frames)
-        self._extend(rest)
+        if rest:
+            self._extend(rest)
         return frames
 
     def end(self) -> list[Frame]:
@@ -99,27 +102,29 @@ class EventStream:
         return data
 
     def _extend(self, piece: bytes) -> None:
+        self._check_size(piece)
+        self._line += piece
+
+    def _check_size(self, piece: bytes) -> None:
         if self._size + len(self._line) + len(piece) > LIMIT:
             raise _too_large()
-        self._line += piece
 
     def _take(self, line: bytes, frames: list[Frame]) -> None:
         if not line:
             self._dispatch(frames)
             return
-        if line.startswith(b":"):
-            return  # a keep-alive
-        name, _, value = line.partition(b":")
-        text = value.removeprefix(b" ")
+        name, _, value = line.partition(b":")  # a keep-alive has no name
         if name == b"data":
             self._size += len(line)
-            self._data.append(_decoded(text))
+            self._data.append(_decoded(value.removeprefix(b" ")))
         elif name == b"event":
-            self._event = _decoded(text)
+            self._event = _decoded(value.removeprefix(b" "))
 
     def _dispatch(self, frames: list[Frame]) -> None:
-        if self._data:
-            frames.append(Frame(self._event or None, "\n".join(self._data)))
+        if not self._data:
+            self._event = None
+            return
+        frames.append(Frame(self._event or None, "\n".join(self._data)))
         self._event = None
         self._data = []
         self._size = 0

@@ -351,21 +351,24 @@ class Router:
         )
 
     def _hear(self, heard: _Heard, delta: Delta) -> None:
+        if isinstance(
+            delta, (Text, Reasoning)
+        ):  # no pattern: it costs more than all the rest, and most deltas are these
+            if heard.first_token_seconds is None:
+                heard.first_token_seconds = self._clock() - heard.began
+            heard.size += len(delta.text)
+            if heard.size > _LARGEST_ANSWER:
+                raise ProviderError(Kind.BROKEN_STREAM, "its answer does not end and was cut off")
+            (heard.text if isinstance(delta, Text) else heard.reasoning).append(delta.text)
+            return
         match delta:
-            case Text(text) | Reasoning(text):
-                if heard.first_token_seconds is None:
-                    heard.first_token_seconds = self._clock() - heard.began
-                heard.size += len(text)
-                if heard.size > _LARGEST_ANSWER:
-                    raise ProviderError(Kind.BROKEN_STREAM, "its answer does not end and was cut off")
-                (heard.text if isinstance(delta, Text) else heard.reasoning).append(text)
             case Started(model, remote_host):
                 heard.model = model or heard.model
                 heard.local = heard.local and not remote_host
             case Usage():
                 heard.usage = delta
-            case Finished(reason, raw):
-                heard.finish, heard.finish_raw = reason, raw
+            case Finished(reason):
+                heard.finish = reason
 
     def _attempted(self, provider: Provider, heard: _Heard, error: ProviderError | None) -> Attempt:
         seconds = self._clock() - heard.began
@@ -376,40 +379,31 @@ async def _read(
     response: Response, dialect: Dialect, request: Request, provider: Provider, watchdog: Watchdog
 ) -> AsyncGenerator[Delta]:
     """Yield the deltas of a response; raises ProviderError for every other thing that it may be."""
-    if response.status != 200:  # noqa: PLR2004  the only status with an answer
-        body = await watchdog.wait(response.read(_LARGEST_ERROR))
-        raise dialect.explain(response.status, response.headers, body)
     content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type == "text/html":
+    if response.status != 200 or content_type == "text/html":  # noqa: PLR2004  the only status with an answer
         body = await watchdog.wait(response.read(_LARGEST_ERROR))
         error = dialect.explain(response.status, response.headers, body)
+        if response.status != 200:  # noqa: PLR2004  as above
+            raise error
         raise ProviderError(Kind.SERVER, f"it {error.message}; is base_url right?", response.status)
     if not request.stream or (content_type == "application/json" and dialect.framing == "sse"):
         # Some servers answer a request for a stream with one document: most often it is an error, which `read` raises.
         for delta in dialect.read(await watchdog.wait(response.read(_LARGEST_ANSWER))):
             yield delta
         return
-    async with aclosing(_read_stream(response, dialect, provider, watchdog)) as deltas:
-        async for delta in deltas:
-            if not isinstance(delta, Started):
-                watchdog.progress()
-            yield delta
-
-
-async def _read_stream(
-    response: Response, dialect: Dialect, provider: Provider, watchdog: Watchdog
-) -> AsyncGenerator[Delta]:
     splitter = EventStream() if dialect.framing == "sse" else Lines()
     decoder = dialect.decoder(provider.row)
+    # One iterator for the whole way from bytes to deltas: every further one would cost each piece of the answer.
     async with aclosing(cast("AsyncGenerator[bytes]", response.chunks())) as chunks:
-        while not decoder.done and (data := await watchdog.wait(anext(chunks, None))) is not None:
-            for frame in splitter.feed(data):
+        while not decoder.done:
+            data = await watchdog.wait(anext(chunks, None))
+            for frame in splitter.end() if data is None else splitter.feed(data):
                 for delta in decoder.decode(frame):
+                    if not isinstance(delta, Started):
+                        watchdog.progress()
                     yield delta
-    if not decoder.done:
-        for frame in splitter.end():
-            for delta in decoder.decode(frame):
-                yield delta
+            if data is None:
+                break
     decoder.end()
 
 

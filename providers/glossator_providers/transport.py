@@ -63,13 +63,14 @@ class Response:
     def __init__(self, raw: httpx.Response, provider: str) -> None:
         self.status: int = raw.status_code
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in raw.headers.items()}
-        self._pieces = raw.aiter_raw()
+        # Straight from the connection: httpx would pass every piece through three more iterators that add nothing.
+        self._pieces: AsyncIterator[bytes] = aiter(raw.extensions["answer"].stream)
         self._provider = provider
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives, from where the last iteration stopped; raises ProviderError where it breaks off."""
         with _failures_named(self._provider):
-            while (piece := await anext(self._pieces, None)) is not None:
+            async for piece in self._pieces:
                 yield piece
 
     async def read(self, limit: int) -> bytes:
@@ -144,6 +145,10 @@ class Transport:
             await response.drain()
         finally:
             await raw.aclose()
+
+    async def warm(self) -> None:
+        """Get ready for the first call, which is then as fast as every other; opens no connection."""
+        await self._open(encrypted=False)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -261,7 +266,8 @@ class _Doorway(AsyncBaseTransport):
             near=request.extensions["near"], socket=request.extensions["socket"], scheme=request.url.scheme
         )
         answer = await pool.handle_async_request(outgoing)
-        return httpx.Response(answer.status, headers=answer.headers, stream=_body_class()(answer))
+        stream = _body_class()(answer)
+        return httpx.Response(answer.status, headers=answer.headers, stream=stream, extensions={"answer": answer})
 
     async def aclose(self) -> None:
         pools = list(self._pools.values())
@@ -302,14 +308,10 @@ def _body_class() -> Any:
     import httpx
 
     class Body(httpx.AsyncByteStream):
-        """The body of one answer, straight from its connection."""
+        """What httpx must close; `Response.chunks` reads the answer itself."""
 
         def __init__(self, answer: httpcore.Response) -> None:
             self._answer = answer
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            async for piece in self._answer.aiter_stream():
-                yield piece
 
         async def aclose(self) -> None:
             await self._answer.aclose()
@@ -423,7 +425,10 @@ def _same(one: str, other: str) -> bool:
 
 def _import_libraries() -> None:
     """Import what the first call needs, on a thread: together they take longer than a keystroke may wait."""
+    import encodings.idna  # noqa: F401  the first look-up of a name imports it otherwise
+
     import anyio._backends._asyncio  # noqa: F401  anyio imports it in the middle of the first connection otherwise
+    import httpcore  # noqa: F401  see above
     import httpx  # noqa: F401  see above
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import Self, TypeVar
+from collections.abc import Awaitable, Callable, Generator
+from types import TracebackType, coroutine
+from typing import Any, Self, TypeVar, cast
 
 from glossator_providers.catalog import Timeouts
 from glossator_providers.errors import Kind, ProviderError
@@ -54,8 +54,14 @@ class Watchdog:
         self._spoke = True
         self._limit = self._left = self._idle
 
-    async def wait(self, awaitable: Awaitable[Result]) -> Result:
+    @coroutine
+    def wait(self, awaitable: Awaitable[Result]) -> Generator[Any, None, Result]:
         """Wait for the provider; raises ProviderError(TIMEOUT) where a limit is reached first."""
+        steps = awaitable.__await__()
+        try:
+            first = next(steps)
+        except StopIteration as ready:  # it was here already, like most pieces of a fast answer: nothing to watch
+            return cast("Result", ready.value)
         task = asyncio.current_task()
         assert task is not None
         cancelled_before = task.cancelling()
@@ -64,7 +70,7 @@ class Watchdog:
         self._waiter = task
         self._waiting.set()
         try:
-            return await awaitable
+            return (yield from _rest(steps, first))
         except asyncio.CancelledError:
             # The same account that asyncio.timeout keeps: a cancellation from outside wins over ours.
             if self._bitten and task.uncancel() <= cancelled_before:
@@ -91,3 +97,16 @@ class Watchdog:
         if self._spoke:
             return f"it fell silent for {self._limit:g} s in the middle of its answer and was cut off"
         return f"it did not begin to answer within {self._limit:g} s; raise timeout.first_token if it is a slow machine"
+
+
+def _rest(steps: Generator[Any, Any, Result], first: object) -> Generator[Any, Any, Result]:
+    """Go on with what waits for *first*, as `yield from` would have done from its beginning."""
+    try:
+        yield first
+    except BaseException as error:  # noqa: BLE001  a cancellation above all: it belongs to what waits
+        try:
+            following = steps.throw(error)
+        except StopIteration as done:
+            return cast("Result", done.value)
+        return (yield from _rest(steps, following))
+    return (yield from steps)

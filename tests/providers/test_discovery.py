@@ -70,7 +70,7 @@ async def test_a_server_that_hangs_holds_nobody_up(transport: Transport) -> None
         await find_local(transport, {}, addresses={"llamacpp": fake.base_url}, seconds=5)
         began = time.monotonic()
         found = await find_local(transport, {}, addresses=addresses)
-        assert time.monotonic() - began < 3 * PROBE_TIMEOUT + 0.3
+        assert time.monotonic() - began < PROBE_TIMEOUT + 0.6
     assert [provider.name for provider in found] == ["llamacpp"]
 
 

@@ -596,3 +596,27 @@ async def test_importing_the_door_is_cheap() -> None:
     done = await asyncio.create_subprocess_exec(parts.program("python"), "-c", program, stdout=asyncio.subprocess.PIPE)
     out, _ = await done.communicate()
     assert out.decode().strip() == "[]"
+
+
+async def test_a_warm_transport_has_nothing_left_to_load() -> None:
+    """After `warm`, which opens no connection, the first call imports nothing more; warming twice changes nothing."""
+    program = (
+        "import asyncio, sys\n"
+        "from glossator_providers.discovery import find_local\n"
+        "from glossator_providers.testing import FakeProvider\n"
+        "from glossator_providers.transport import Transport\n"
+        "async def main():\n"
+        "    transport = Transport()\n"
+        "    async with FakeProvider('llamacpp') as fake:\n"
+        "        await transport.warm()\n"
+        "        await transport.warm()\n"
+        "        before, connections = set(sys.modules), fake.connections\n"
+        "        found = await find_local(transport, {}, addresses={'llamacpp': fake.base_url}, seconds=10)\n"
+        "        heavy = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "        print(connections, len(found), sorted(heavy & {'httpx', 'httpcore', 'anyio', 'h11', 'encodings'}))\n"
+        "        await transport.aclose()\n"
+        "asyncio.run(main())\n"
+    )
+    done = await asyncio.create_subprocess_exec(parts.program("python"), "-c", program, stdout=asyncio.subprocess.PIPE)
+    out, _ = await done.communicate()
+    assert out.decode().strip() == "0 1 []"
