@@ -74,6 +74,11 @@ def _serve(arguments: Sequence[str]) -> int:
         if isinstance(parsed, str):
             return _refuse(parsed)
         tcp = parsed
+    if tcp is None and sys.stdin is not None and sys.stdin.isatty():
+        sys.stderr.write(
+            "This is the language server: it waits for an editor on standard input. Ctrl-C ends it; "
+            "`glossator --help` lists the commands, `glossator demo` shows what it does\n"
+        )
     from glossator.lsp import serve
 
     try:

@@ -41,10 +41,40 @@ async def of_ruff(toolbox: Toolbox, near: str | None) -> Rules:
 
 
 def _ruff_text(item: Mapping[str, str]) -> str:
-    explanation = re.sub(r"^#+ (.+)$", r"**\1**", item["explanation"].strip(), flags=re.MULTILINE)
-    # Its cross references lead to ruff's site: `[`lint.pylint.max-args`][setting]` and a list of options.
     fix = item.get("fix") or ""
-    return f"{explanation}\n\n{fix}".strip()
+    return f"{_without_links(item['explanation'])}\n\n{fix}".strip()
+
+
+def _without_links(markdown: str) -> str:
+    """Return a page with its headings bold and its links spelled out, as `words (address)`; code stays as it is.
+
+    What shows a page need not know of links whose words are code, nor of those whose address stands at the page's end.
+    """
+    parts = _FENCED.split(markdown.strip())
+    addresses = {name.lower(): address for part in parts[::2] for name, address in _DEFINITION.findall(part)}
+
+    def spell(found: re.Match[str]) -> str:
+        if found["words"] is None:
+            return found[0]
+        name = (found["name"] or found["words"]).lower()
+        address = found["address"] or addresses.get(name)
+        if address is None:  # a name in brackets without any address; brackets alone may be mere words
+            return found["words"] if found["name"] or found["words"].startswith("`") else found[0]
+        return f"{found['words']} ({address})" if address.startswith("https://") else found["words"]
+
+    for index in range(0, len(parts), 2):
+        prose = _DEFINITION.sub("", parts[index])
+        prose = re.sub(r"\n{3,}", "\n\n", _LINK.sub(spell, prose))
+        parts[index] = re.sub(r"^#+ (.+)$", r"**\1**", prose, flags=re.MULTILINE)
+    return "".join(parts).strip()
+
+
+_FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
+_DEFINITION = re.compile(r"^\[([^\]\n]+)\]: *(\S+)$", re.MULTILINE)
+_LINK = re.compile(
+    r"(?P<code>`+)[^`]+(?P=code)"
+    r"|\[(?P<words>(?:`[^`\n]*`|[^\[\]`])+)\](?:\((?P<address>[^\s()]+)\)|\[(?P<name>[^\[\]]*)\])?"
+)
 
 
 async def of_rustc(toolbox: Toolbox, near: str | None) -> Rules:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 INTERRUPTED = 130
 
@@ -13,6 +15,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command; return its exit code: 0 done, 1 the work failed, 2 usage, 3 refused by policy."""
     from glossator.cli import failures
 
+    _prepare_streams()
     try:
         from glossator.cli.main import invoke
 
@@ -27,8 +30,23 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as failure:
         if os.environ.get("GLOSSATOR_DEBUG") == "1":
             raise
-        print(failures.sentence(failure), file=sys.stderr)
-        return failures.exit_code(failure)
+        return failures.report(failure, as_json="--json" in arguments)
     if code == INTERRUPTED:
         print("stopped", file=sys.stderr)
     return code
+
+
+def _prepare_streams() -> None:
+    """Give a place to what was closed, and let no character be too foreign to be printed.
+
+    What is piped is UTF-8 whatever the terminal speaks: a diff must apply, an object must be read.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115  for as long as we run
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if stream.isatty():
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8", errors="replace", newline="\n")

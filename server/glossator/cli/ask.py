@@ -13,7 +13,8 @@ import typer
 
 from glossator.cli import failures, show
 from glossator.cli.options import AllowCloud, AsJson, Model, Provider
-from glossator_providers.errors import GlossatorError, NoProvider, PolicyRefusal, ProviderError
+from glossator.cli.places import read_text
+from glossator_providers.errors import ConfigError, GlossatorError
 from glossator_providers.model import (
     Answer,
     Answered,
@@ -44,13 +45,24 @@ def ask(
     as_json: AsJson = False,
 ) -> int:
     """Ask a model one question, without any file."""
-    question = sys.stdin.read() if text == "-" else text
+    try:
+        fragment = Fragment(_question(text), (Origin(OriginKind.INSTRUCTION),))
+        request = Request((Message(Role.USER, (fragment,)),), provider=provider, model=model, stream=not no_stream)
+        # Naming the provider is the yes that is asked for before the first use of a cloud.
+        return asyncio.run(_ask(request, allow_cloud=allow_cloud or provider is not None, as_json=as_json))
+    except (failures.UsageError, ConfigError) as failure:
+        if not as_json:
+            raise
+        show.say(failures.sentence(failure))
+        show.as_json(to_json(Heard(error=failure)))
+        return failures.exit_code(failure)
+
+
+def _question(text: str) -> str:
+    question = read_text("-") if text == "-" else text
     if not question.strip():
         raise failures.UsageError("the question is empty: say what you want to know")
-    fragment = Fragment(question, (Origin(OriginKind.INSTRUCTION),))
-    request = Request((Message(Role.USER, (fragment,)),), provider=provider, model=model, stream=not no_stream)
-    # Naming the provider is the yes that is asked for before the first use of a cloud.
-    return asyncio.run(_ask(request, allow_cloud=allow_cloud or provider is not None, as_json=as_json))
+    return question
 
 
 @dataclass(slots=True)
@@ -62,7 +74,7 @@ class Heard:
     provider: str | None = None
     model: str | None = None
     answer: Answer | None = None
-    error: GlossatorError | None = None
+    error: GlossatorError | failures.UsageError | None = None
 
 
 async def put(request: Request, product: Application, *, live: bool = False) -> Heard:
@@ -138,7 +150,7 @@ def to_json(heard: Heard) -> dict[str, Any]:
         "model": answer.model if answer else heard.model,
         "provider": answer.provider if answer else heard.provider,
         "attempts": [_attempt(one) for one in attempts],
-        "error": _error(heard.error),
+        "error": failures.as_object(heard.error) if heard.error else None,
     }
 
 
@@ -149,25 +161,5 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "local": attempt.local,
         "seconds": round(attempt.seconds, 3),
         "first_token_seconds": None if attempt.first_token_seconds is None else round(attempt.first_token_seconds, 3),
-        "error": _error(attempt.error),
+        "error": failures.as_object(attempt.error) if attempt.error else None,
     }
-
-
-def _error(error: GlossatorError | None) -> dict[str, Any] | None:
-    match error:
-        case None:
-            return None
-        case ProviderError():
-            return {
-                "kind": error.kind.value,
-                "status": error.status,
-                "message": error.message,
-                "retry_after": error.retry_after,
-            }
-        case PolicyRefusal():
-            kind = "policy"
-        case NoProvider():
-            kind = "no-provider"
-        case _:
-            kind = "failed"
-    return {"kind": kind, "status": None, "message": failures.sentence(error), "retry_after": None}

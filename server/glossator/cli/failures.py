@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sys
+from typing import Any
+
 from glossator.tasks.task import Refusal
-from glossator_providers.errors import ConfigError, EgressDenied, GlossatorError, PolicyRefusal
+from glossator_providers.errors import (
+    ConfigError,
+    EgressDenied,
+    GlossatorError,
+    NoProvider,
+    PolicyRefusal,
+    ProviderError,
+)
 
 DONE = 0
 FAILED = 1
@@ -35,6 +47,39 @@ def exit_code_of(refusal: Refusal) -> int:
             return USAGE
         case _:
             return FAILED
+
+
+def report(failure: BaseException, *, as_json: bool) -> int:
+    """Tell of a failure on stderr and, for a program, as its one object on stdout; return the exit code."""
+    with contextlib.suppress(OSError):
+        print(sentence(failure), file=sys.stderr)
+    if as_json:
+        with contextlib.suppress(OSError):  # it may be this stdout that has failed
+            print(json.dumps({"error": as_object(failure)}), flush=True)
+    return exit_code(failure)
+
+
+def as_object(failure: BaseException) -> dict[str, Any]:
+    """Return a failure as every command's `--json` tells it."""
+    match failure:
+        case ProviderError():
+            return {
+                "kind": failure.kind.value,
+                "status": failure.status,
+                "message": failure.message,
+                "retry_after": failure.retry_after,
+            }
+        case PolicyRefusal() | EgressDenied():
+            kind = "policy"
+        case NoProvider():
+            kind = "no-provider"
+        case UsageError():
+            kind = "usage"
+        case ConfigError():
+            kind = "configuration"
+        case _:
+            kind = "failed"
+    return {"kind": kind, "status": None, "message": sentence(failure), "retry_after": None}
 
 
 def sentence(failure: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -55,5 +56,8 @@ def invoke(arguments: Sequence[str]) -> int:
         if show is None or not hasattr(problem, "exit_code"):
             raise
         show(file=sys.stderr)
+        if "--json" in arguments:
+            problem = failures.UsageError(str(getattr(problem, "message", "") or problem))
+            print(json.dumps({"error": failures.as_object(problem)}))
         return failures.USAGE
     return outcome if isinstance(outcome, int) else failures.DONE

@@ -13,7 +13,13 @@ AllowCloud = Annotated[
     bool, typer.Option("--allow-cloud", help="Let providers be used of which only a key in the environment is known.")
 ]
 Untrusted = Annotated[bool, typer.Option("--untrusted", help="Run no program that lies in the workspace.")]
-FileAt = Annotated[str, typer.Argument(metavar="FILE[:LINE[:COL]]", help="Counted from 1.")]
+FileAt = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE[:LINE[:COL]]",
+        help="The file, and where in it; lines and columns are counted from 1. Without a line, the worst problem of the file is meant; without a column, what stands on the line.",
+    ),
+]
 Apply = Annotated[bool, typer.Option("--apply", help="Write the change to the file, if its checker does not object.")]
 Unproven = Annotated[
     bool,
@@ -22,5 +28,9 @@ Unproven = Annotated[
 Instruction = Annotated[str | None, typer.Option("--instruction", metavar="TEXT", help="What else should be known.")]
 Checker = Annotated[
     list[str] | None,
-    typer.Option("--checker", metavar="NAME", help="Ask only this checker for problems; may be given more than once."),
+    typer.Option(
+        "--checker",
+        metavar="NAME",
+        help="Ask only this checker for problems; may be given more than once. Else all that are installed are asked: first those that need nothing but the text (ruff, eslint, shellcheck), then, if they report no error at that line, those that read the project, at the same time.",
+    ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,8 @@ _LANGUAGES = {
     ".sql": "sql",
 }
 _SHEBANGS = {"python": "python", "bash": "shellscript", "sh": "shellscript", "node": "javascript"}
-_PLACE = re.compile(r"(?P<path>.+?)(?::(?P<line>[0-9]+)(?::(?P<column>[0-9]+))?)?:?")
+_AT_LINE = re.compile(r"(.+?):([0-9]+):?", re.DOTALL)
+_AT_COLUMN = re.compile(r"(.+?):([0-9]+):([0-9]+):?", re.DOTALL)
 _RANGE = re.compile(r"([0-9]+):([0-9]+)-([0-9]+):([0-9]+)")
 _MARKERS = (".git", ".hg", ".glossator.toml")
 
@@ -77,15 +79,25 @@ class Place:
 
 def read_place(text: str) -> Place:
     """Read FILE, FILE:LINE or FILE:LINE:COL, both counted from 1; a file whose name ends like that wins."""
-    if Path(text).is_file():
-        return Place(Path(text))
-    found = _PLACE.fullmatch(text)
-    if found is None:
+    readings = _readings(text)
+    if not readings:
         raise UsageError("name a file: FILE, FILE:LINE or FILE:LINE:COL")
-    line, column = found["line"], found["column"]
+    path, line, column = next((one for one in readings if Path(one[0]).is_file()), readings[-1])
     if (line is not None and int(line) < 1) or (column is not None and int(column) < 1):
         raise UsageError(f"lines and columns are counted from 1: {text}")
-    return Place(Path(found["path"]), int(line) - 1 if line else None, int(column) - 1 if column else None)
+    return Place(Path(path), int(line) - 1 if line else None, int(column) - 1 if column else None)
+
+
+def _readings(text: str) -> list[tuple[str, str | None, str | None]]:
+    """Return what FILE:LINE:COL can mean, the longest name first: colons and digits may belong to it."""
+    found: list[tuple[str, str | None, str | None]] = [
+        (name, None, None) for name in (text, text.removesuffix(":")) if name
+    ]
+    if at_line := _AT_LINE.fullmatch(text):
+        found.append((at_line[1], at_line[2], None))
+    if at_column := _AT_COLUMN.fullmatch(text):
+        found.append((at_column[1], at_column[2], at_column[3]))
+    return found
 
 
 def read_range(text: str) -> Region:
@@ -105,6 +117,8 @@ def open_file(path: Path) -> Opened:
     try:
         if path.is_dir():
             raise UsageError(f"{path} is a folder: name a file")
+        if path.exists() and not path.is_file():  # a pipe, say, on which we would wait for ever
+            raise UsageError(f"{path} is no regular file")
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
     except FileNotFoundError:
@@ -119,6 +133,37 @@ def open_file(path: Path) -> Opened:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start}): nothing was done with it") from None
     return Opened(path, data, snapshot_of(path, text), marked)
+
+
+def read_text(name: str) -> str:
+    """Read a text that is not to be changed from a file, or from standard input for `-`; raises UsageError."""
+    what = "standard input" if name == "-" else name
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(LARGEST + 1)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise UsageError(f"{what} cannot be read: {error.strerror}") from None
+    if len(data) > LARGEST:
+        raise UsageError(f"{what} is larger than {LARGEST >> 20} MiB")
+    try:
+        return data.removeprefix(_BOM).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{what} is not UTF-8 text (byte {error.start})") from None
+
+
+def region_of(text: str, snapshot: Snapshot) -> Region:
+    """Read L:C-L:C as a part of the text; an end behind the text's is the text's. Raises UsageError."""
+    region = read_range(text)
+    end = snapshot.whole.end
+    if region.start > end:
+        raise UsageError(f"the range {text} begins behind the end of the file, which has {len(snapshot.lines)} lines")
+    inside = [
+        Point(point.line, min(point.column, len(snapshot.line(point.line)))) for point in (region.start, region.end)
+    ]
+    return Region(inside[0], min(inside[1], end))
 
 
 def snapshot_of(path: Path, text: str) -> Snapshot:

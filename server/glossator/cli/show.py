@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import re
 import sys
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,12 +25,15 @@ from glossator.tasks.task import Author, Explanation, Progress, Proposal, Refusa
 from glossator.verify import describe
 
 _SHOWN = 500  # characters of a running answer
+_NO_CHARACTERS = re.compile("[\ud800-\udfff]")
 _HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs"})  # control characters, direction marks, tags: a terminal may obey them
 
 
 def as_json(value: Mapping[str, Any]) -> None:
     """Print one object on one line."""
-    print(json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace").decode("utf-8"))
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    # What is no character (a byte of a file's name, say) is spelled out, so that a program can read it back.
+    print(_NO_CHARACTERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def printable(text: str) -> str:
@@ -66,7 +72,7 @@ class Watch:
         """Show one thing that a task tells."""
         match event:
             case Routed(author):
-                self._stage, self._text = author.title, ""
+                self._stage, self._text = author.byline, ""
             case Said(text):
                 self._text += text
             case Restart(reason):
@@ -86,34 +92,83 @@ def _stack(head: Spinner, body: Text) -> Spinner | Group:
 
 
 def explanation(told: Explanation) -> None:
-    """Print an explanation: rendered on a terminal, Markdown otherwise."""
+    """Print an explanation: rendered on a terminal, Markdown without its escapes otherwise."""
     console = Console()
     if console.is_terminal:
         console.print(Markdown(printable(told.markdown)))
-        console.print(Text(f"— {told.author.title}", style="dim"))
+        console.print(Text(f"— {told.author.byline}", style="dim"))
         return
-    print(printable(told.markdown).rstrip())
-    say(f"by {told.author.title}")
+    print(unescaped(printable(told.markdown)).rstrip())
+    say(f"by {told.author.byline}")
 
 
 def proposal(offered: Proposal, *, name: str) -> None:
-    """Print a change as a diff, and on stderr who made it and what its checker says."""
-    text = diff(offered.base.text, offered.text, name=name)
+    """Print a change as a diff, and on stderr who made it, why, and how its verdict came to be."""
+    change(offered.base.text, offered.text, name=name)
+    if offered.summary:
+        say(offered.summary)
+    say(f"{describe(offered.verdict)} ({_how(offered)})")
+
+
+def _how(offered: Proposal) -> str:
+    """Say who wrote a change and who judged it, in one clause."""
+    verdict, writer = offered.verdict, f"change by {offered.author.byline}"
+    if verdict.checker is not None and verdict.before is not None:
+        return f"{writer}; judged by running {verdict.checker} on the old and the new text"
+    return f"{writer}; no checker has judged it"
+
+
+def change(old: str, new: str, *, name: str) -> None:
+    """Print a change as a diff on stdout."""
+    text = diff(old, new, name=name)
     console = Console()
     if console.is_terminal:
-        for line in text.splitlines():
+        for line in text.removesuffix("\n").split("\n"):
             console.print(Text(printable(line), style=_colour(line)), soft_wrap=True)
     else:
         sys.stdout.write(text)
-    say(f"{offered.author.title}: {describe(offered.verdict)}")
-    if offered.summary:
-        say(offered.summary)
+
+
+def unescaped(markdown: str) -> str:
+    """Return Markdown as it is read and not rendered: a backslash before a sign is gone, code stays as it is."""
+    lines: list[str] = []
+    fence = ""
+    for line in markdown.split("\n"):
+        mark = _FENCE.match(line)
+        if fence:
+            lines.append(line)
+            fence = "" if mark and mark[1].startswith(fence) and not line.strip(" `~") else fence
+        else:
+            fence = mark[1] if mark else ""
+            lines.append(_CODE_OR_ESCAPE.sub(lambda found: found["sign"] or found[0], line))
+    return "\n".join(lines)
+
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+# An escape is looked for first: an escaped tick begins no code.
+_CODE_OR_ESCAPE = re.compile(r"\\(?P<sign>[!-/:-@\[-`{-~])|(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)")
 
 
 def diff(old: str, new: str, *, name: str) -> str:
     """Return a unified diff that `git apply` and `patch` take."""
-    lines = difflib.unified_diff(_diff_lines(old), _diff_lines(new), f"a/{name}", f"b/{name}")
+    before, after = (_diff_name(f"{side}/{_relative(name)}") for side in "ab")
+    lines = difflib.unified_diff(_diff_lines(old), _diff_lines(new), before, after)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _relative(name: str) -> str:
+    """Return a file's name as a patch may hold it: from here if the file is below, and never absolute."""
+    if Path(name).is_absolute() and Path(name).is_relative_to(Path.cwd()):
+        return Path(name).relative_to(Path.cwd()).as_posix()
+    return name.lstrip("/")
+
+
+def _diff_name(name: str) -> str:
+    """Quote a name that would not survive on a line as git does: https://git-scm.com/docs/git-config, core.quotePath."""
+    if all(one.isprintable() and one not in '"\\' for one in name):
+        return name
+    raw = os.fsencode(name)
+    return '"' + "".join(chr(one) if 32 <= one < 127 and one not in b'"\\' else f"\\{one:03o}" for one in raw) + '"'  # noqa: PLR2004  printable ASCII
 
 
 def _diff_lines(text: str) -> list[str]:
@@ -184,5 +239,5 @@ def _author(author: Author) -> dict[str, Any]:
         "model": author.model,
         "local": author.local,
         "toy": author.toy,
-        "title": author.title,
+        "title": author.byline,
     }

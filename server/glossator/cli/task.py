@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from glossator.app import Offer
 from glossator.cli import failures, problems, show
 from glossator.cli.places import Opened, open_file, read_place, region_at, root_of
 from glossator.cli.work import application, run_task
@@ -39,13 +40,22 @@ async def perform(task: TaskName, at: str, wish: Wish) -> int:
     async with application(root, allow_cloud=wish.allow_cloud, trusted=trusted) as product:
         found: tuple[Diagnostic, ...] = ()
         if task is not TaskName.REFACTOR:  # there no problem is meant, so nobody is asked for one
-            found = await problems.find_problems(opened.snapshot, product.toolbox, only=wish.checkers)
+            with show.Watch() as watch:
+                found = await problems.find_problems(
+                    opened.snapshot,
+                    product.toolbox,
+                    region=None if place.line is None else region,
+                    only=wish.checkers,
+                    tell=watch,
+                )
         here = problems.at(region, found, anywhere=place.line is None)
         meant = here if task is TaskName.FIX and place.line is not None else here[:1]
         if task is TaskName.EXPLAIN and place.line is None and not meant:
             region = opened.snapshot.whole
         if not wish.as_json:
             _tell_meant(meant, here)
+        if task is TaskName.FIX and not meant:
+            return _end(opened, _no_problem(product.offer(opened.snapshot)), wish, name=place.path.as_posix())
         ask = Ask(
             task,
             opened.snapshot,
@@ -61,13 +71,27 @@ async def perform(task: TaskName, at: str, wish: Wish) -> int:
         )
         with show.Watch() as watch:
             result = await run_task(product, ask, watch)
+    return _end(opened, result, wish, name=place.path.as_posix(), meant=meant)
+
+
+def _end(opened: Opened, result: Result, wish: Wish, *, name: str, meant: tuple[Diagnostic, ...] = ()) -> int:
     applied = _apply(opened, result, wish)
-    name = place.path.as_posix()
     if wish.as_json:
         show.as_json({"file": name, **show.result_as_json(result, diagnostics=meant, name=name), "applied": applied})
     else:
         _show(result, name, applied=applied, wished=wish.apply)
     return _exit_code(result, wish)
+
+
+def _no_problem(offer: Offer) -> Refusal:
+    """Say that there is nothing to fix; where no model could have been asked in any case, the rule comes first."""
+    refusal = offer.refusal
+    if refusal is not None and refusal.kind == "policy":
+        return Refusal("policy", f"{refusal.message}; and no checker reports a problem at this place", refusal.rules)
+    return Refusal(
+        "no-change",
+        "no checker reports a problem at this place; name another, or say what should change with `glossator refactor`",
+    )
 
 
 def _tell_meant(meant: tuple[Diagnostic, ...], here: tuple[Diagnostic, ...]) -> None:

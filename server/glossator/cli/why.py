@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +36,7 @@ def why(
 
     wanted = read_range(text_range) if text_range else None
     for path in paths:
-        if not path.exists() and not path.is_symlink():
+        if not path.is_symlink() and not _exists(path):
             raise failures.UsageError(f"there is nothing at {path}")
     limits = None
     if wanted is not None:
@@ -43,38 +44,80 @@ def why(
     return asyncio.run(_why(paths, limits, as_json=as_json))
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long, a folder that may not be looked into, half a character
+        return False
+
+
 async def _why(paths: list[Path], limits: tuple[int, int, int, int] | None, *, as_json: bool) -> int:
-    from glossator.cli.places import LARGEST, root_of, snapshot_of
+    from glossator.cli.places import root_of, snapshot_of
     from glossator.cli.work import application
 
     code = failures.DONE
     for path in paths:
-        async with application(root_of(path)) as product:
-            for file in _files(path):
-                try:
-                    with file.open("rb") as opened:
-                        data = opened.read(LARGEST)
-                except OSError as error:
-                    show.say(f"{file} cannot be read: {error.strerror}")
+        # Not even this machine's servers are looked for: this command opens no connection.
+        async with application(root_of(path), discover=False) as product:
+            for found in _files(path):
+                if isinstance(found, Unreadable):
                     code = failures.FAILED
+                    found.tell(as_json=as_json)
                     continue
-                told = product.why(snapshot_of(file, data.decode("utf-8", "replace")))
+                told = product.why(snapshot_of(found.path, found.data.decode("utf-8", "replace")))
                 reasons = [one for one in told.reasons if _is_inside(one.range, limits)]
                 if as_json:
-                    show.as_json(_as_json(file, told, reasons))
+                    show.as_json(_as_json(found.path, told, reasons))
                 else:
-                    _tell(file, told, reasons)
+                    _tell(found.path, told, reasons)
     return code
 
 
-def _files(path: Path) -> Iterator[Path]:
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A file with as much of it as any editor would show."""
+
+    path: Path
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file or folder of which nothing can be said."""
+
+    path: Path
+    reason: str
+
+    def tell(self, *, as_json: bool) -> None:
+        """Say so on stderr and, for a program, in the place of the decision."""
+        failure = failures.UsageError(f"{self.path} cannot be read: {self.reason}")
+        show.say(str(failure))
+        if as_json:
+            show.as_json({"path": str(self.path), "error": failures.as_object(failure)})
+
+
+def _files(path: Path) -> Iterator[Readable | Unreadable]:
     """Yield the file, or every file below the folder, sorted; folders behind links are not entered."""
     if not path.is_dir():
-        yield path
+        yield _read(path)
         return
-    for folder, folders, files in os.walk(path):
+    closed: list[OSError] = []
+    for folder, folders, files in os.walk(path, onerror=closed.append):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
-        yield from (Path(folder, name) for name in sorted(files) if Path(folder, name).is_file())
+        yield from (_read(Path(folder, name)) for name in sorted(files) if Path(folder, name).is_file())
+    yield from (Unreadable(Path(error.filename), error.strerror or "unknown reason") for error in closed)
+
+
+def _read(path: Path) -> Readable | Unreadable:
+    from glossator.cli.places import LARGEST
+
+    try:
+        if path.exists() and not path.is_file():
+            return Unreadable(path, "it is no regular file")
+        with path.open("rb") as file:
+            return Readable(path, file.read(LARGEST))
+    except OSError as error:
+        return Unreadable(path, error.strerror or "unknown reason")
 
 
 def _is_inside(found: tuple[int, int, int, int] | None, limits: tuple[int, int, int, int] | None) -> bool:
