@@ -61,8 +61,7 @@ async def list_actions(connection: Connection, jobs: Jobs, params: types.CodeAct
     problems = told[:MOST_DIAGNOSTICS] or _remembered(connection, snapshot, params)
     if automatic and region.start == region.end and not problems:
         return []  # no lamp on every line that the cursor passes
-    application = await connection.wait_for_application(0)  # a menu without routes is better than one that is late
-    offer = _offer(application, snapshot)
+    offer = _offer(connection.application, snapshot)  # while the server starts there is none: better than a late menu
     items = [*_for_work(connection, jobs, snapshot), *_for_code(connection, snapshot, params, problems, offer)]
     only = params.context.only
     chosen = [item for item in items if _wanted(item.kind, only)]

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 INVALID_REQUEST = -32600
 PARSE_ERROR = -32700
 NOT_INITIALIZED = -32002
-OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 Answer = Callable[[Client], dict[str, Any]]
 
@@ -82,8 +81,8 @@ def serve(build: Build, *, tcp: tuple[str, int] | None = None) -> int:
     *build* makes the application; it is called in a thread, after `initialize` has been answered, and should do its
     imports itself.
     """
-    # The imports that follow make a hundred thousand objects that stay: only the youngest are worth a look until then.
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 1_000, 1_000)
+    # The imports that follow make a hundred thousand objects that stay, and waste that can wait; the connection collects.
+    gc.disable()
     channel: Channel = take_standard_streams() if tcp is None else accept(*tcp)
     greeting = greet(channel, answer)
     if isinstance(greeting, int):

@@ -14,7 +14,6 @@ from lsprotocol import types
 
 from glossator import settings as settings_module
 from glossator.lsp.application import Application, Build
-from glossator.lsp.boot import OBJECTS_BETWEEN_COLLECTIONS
 from glossator.lsp.client import Client
 from glossator.lsp.wire import Refused, Server, describe_failure
 from glossator.session import Session, path_of
@@ -99,6 +98,7 @@ class Connection:
         made: asyncio.Future[Application] = loop.create_future()
 
         def work() -> None:
+            collect_what_start_up_left()
             sys.setswitchinterval(SWITCH_SECONDS_MEANWHILE)
             try:
                 application = self._build(
@@ -127,8 +127,7 @@ class Connection:
             self._ready.set()
             return
         finally:
-            gc.freeze()  # what start-up has made stays: it need not be looked through again and again
-            gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 10, 10)  # until now old objects were left alone
+            gc.freeze()  # what has been made stays: it need not be looked through again and again
         application.consent = self.consent
         if self.application is not None:
             self._old.append(self.application)  # its jobs go on; it is closed with the connection
@@ -168,6 +167,14 @@ class Connection:
         self.server.protocol.notify(
             "window/showMessage", types.ShowMessageParams(type=kind, message=" ".join(message.split()))
         )
+
+
+def collect_what_start_up_left() -> None:
+    """Let the next imports use again the quarter of the memory that the first ones left, and collect as usual from now on."""
+    if not gc.isenabled():
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def _tell(

@@ -98,9 +98,13 @@ _NAMES = {"text_document": "textDocument"}
 
 def register(converter: Any) -> None:
     """Teach *converter* the messages: their spelling on the wire, and that unknown fields are ignored."""
-    messages: tuple[type[Any], ...] = (DocumentReference, *dict.fromkeys(PARAMS.values()))
-    for message in messages:
+    messages = {DocumentReference, *PARAMS.values()}
+
+    def make(message: type[Any]) -> Any:
         renamed: dict[str, Any] = {
             field.name: override(rename=_NAMES[field.name]) for field in attrs.fields(message) if field.name in _NAMES
         }
-        converter.register_structure_hook(message, make_dict_structure_fn(message, converter, **renamed))
+        return make_dict_structure_fn(message, converter, **renamed)
+
+    # A factory: what is made for a message is made when the first one comes, not while an editor waits for its first hover.
+    converter.register_structure_hook_factory(lambda message: message in messages, make)

@@ -23,7 +23,7 @@ from glossator.lsp.sync import Sync
 from glossator.lsp.wire import Server, configure_log
 from glossator.session import Session, path_of
 
-SECONDS_FOR_FIRST_QUESTIONS = 0.02
+SECONDS_FOR_FIRST_QUESTIONS = 0.05
 
 
 def run(channel: Channel, greeting: Greeting, *, build: Build, environment: Mapping[str, str]) -> int:
