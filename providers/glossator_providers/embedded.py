@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import os
@@ -144,12 +145,38 @@ class Embedded:
         """Return the path of a new Unix socket that only this user can reach, None where the system has none."""
         if sys.platform == "win32":
             return None
-        if self._folder is None:
-            runtime = self._environment.get("XDG_RUNTIME_DIR") or None
-            parent = runtime if runtime and os.access(runtime, os.W_OK) else None
-            self._folder = Path(tempfile.mkdtemp(prefix="glossator-", dir=parent))  # mode 0700: for this user alone
+        if self._folder is None or not self._folder.is_dir():
+            runtime = Path(self._environment.get("XDG_RUNTIME_DIR") or "none")
+            parent = runtime if runtime.is_absolute() and os.access(runtime, os.W_OK) else Path(tempfile.gettempdir())
+            _sweep(parent)
+            # Mode 0700: for this user alone.
+            self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=parent))
         path = str(self._folder / f"{secrets.token_hex(4)}.sock")
         return path if len(path) < 100 else None  # noqa: PLR2004  sun_path holds 104 to 108 bytes
+
+
+_FOLDER = "glossator-"  # then the number of the process that it serves
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the folders of processes that are no more: one that was killed with its children could not do it."""
+    for folder in parent.glob(f"{_FOLDER}[0-9]*-*"):
+        number = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        with contextlib.suppress(OSError):
+            if number.isdigit() and folder.lstat().st_uid == os.getuid() and not _lives(int(number)):
+                for socket in folder.glob("*.sock"):
+                    socket.unlink()
+                folder.rmdir()  # holds it anything else, it stays
+
+
+def _lives(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def find_toy(cache: Path | None = None) -> Path | None:

@@ -172,7 +172,7 @@ async def main():
     embedded = Embedded(environment=os.environ)
     await embedded.prepare(toy_provider())
     (child,) = embedded._children.values()
-    print(child.process.pid, flush=True)
+    print(child.process.pid, child.socket, flush=True)
     await asyncio.sleep(60)
 asyncio.run(main())
 """
@@ -180,17 +180,45 @@ asyncio.run(main())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process watch one that is not its child")
 def test_an_embedded_model_dies_with_its_parent() -> None:
-    """A parent that is killed leaves nothing running and nothing that could be connected to."""
+    """A parent that is killed leaves nothing running, nothing that could be connected to and no folder."""
     model_server.toy_model()
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
+        number, socket = parent.stdout.readline().split()
+        pid = int(number)
+        assert Path(socket).exists()
         assert "glossator_providers.embedded_child" in Path(f"/proc/{pid}/cmdline").read_text()
         child = os.pidfd_open(pid)
         parent.kill()
         ended, _, _ = select.select([child], [], [], 10)
         os.close(child)
     assert ended
+    assert not Path(socket).parent.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no Unix sockets on Windows")
+def test_what_a_killed_family_left_is_swept_away_at_the_next_start(tmp_path: Path) -> None:
+    """The folder of a process that is no more goes; that of one that lives, and what is not ours, stay."""
+    model_server.toy_model()
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead, alive, other = (
+        tmp_path / name
+        for name in (f"glossator-{int(gone.stdout)}-abc", f"glossator-{os.getppid()}-abc", "glossator-x")
+    )
+    for folder in (dead, alive, other):
+        folder.mkdir(0o700)
+        (folder / "0.sock").touch()
+    (other / "letter").touch()
+
+    async def start() -> None:
+        embedded = Embedded(environment={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)})
+        try:
+            await embedded.prepare(toy_provider())
+        finally:
+            await embedded.aclose()
+
+    asyncio.run(start())
+    assert sorted(tmp_path.iterdir()) == sorted((alive, other))
 
 
 async def test_a_file_that_is_no_model_is_told(embedded: Embedded, tmp_path: Path) -> None:
