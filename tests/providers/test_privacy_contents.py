@@ -129,6 +129,15 @@ def test_places_are_told_in_code_points() -> None:
     assert "Tr0ub4dor" not in repr(finding)
 
 
+def test_a_rule_may_end_inside_a_character() -> None:
+    """Where a rule's longest match, counted in bytes, cuts a character in two, the whole character belongs to it."""
+    for width in range(1, 5):
+        text = "curl -u app:" + "a" * width + "Tr0ub4dor" + "\u0800" * 40 + "\U00010000" * 40
+        (finding,) = [found for found in contents.scan(text) if found.rule == "curl-user"]
+        assert text[finding.start :].startswith("a" * width + "Tr0ub4dor")
+        assert finding.start < finding.end <= len(text)
+
+
 @given(st.text(max_size=300) | st.binary(max_size=300).map(lambda data: data.decode("latin-1")))
 def test_any_text_can_be_scanned(text: str) -> None:
     """Whatever the text, surrogates and control characters included, findings lie inside it and in order."""

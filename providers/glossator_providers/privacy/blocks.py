@@ -20,11 +20,15 @@ _BEFORE = 320  # characters before a line end that show whether a rule can meet 
 # What may stand between the header of a private key and its first line; `n` and `r` of their escapes.
 _BLANK = b" \t\n\r\f\v\"',+\\nr"
 _MOST_BLANK = 200
-# Every rule that meets in more than one line begins with one of these; only these reach far across blanks.
-_FAR = "(?i)private key|curl"
-# The others reach 80 characters behind the word that they begin with.
-_NEAR = 128
-_BEGINS = "(?i)" + KEYWORD + r"|basic|bearer|\b(?:d|dp|dq|qi|k)[\"']?\s{0,3}:?\s{0,3}$"
+# How every rule that can meet in several lines begins, up to the end of one of them: a little more than the rules say.
+_BEGINNINGS = (
+    KEYWORD + r"[\w.-]*(?:[\s\"'\]:=>|!&(,]|str|string|'static|new)*",
+    r"(?:basic|bearer)\s*",
+    r"curl\b[^\n]*\s",
+    r"private key(?: block)?-----(?:\\[nr]|[\s\"',+\\])*",
+    r"\b(?:d|dp|dq|qi|k)[\"']?\s*:?\s*",
+)
+_BEGINS = "(?i)(?:" + "|".join(_BEGINNINGS) + ")$"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +131,7 @@ def may_end(text: str, place: int) -> bool:
     before = text[max(0, place - _BEFORE) : place].encode("utf-8", "surrogatepass")
     if len(before) - len(before.rstrip(_BLANK)) > _MOST_BLANK:
         return False
-    return find(_FAR, before) is None and find(_BEGINS, before[-_NEAR:]) is None
+    return find(_BEGINS, before) is None
 
 
 _SCANNER = Scanner()

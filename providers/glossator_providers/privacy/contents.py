@@ -45,7 +45,7 @@ class Rule:
     entropy: float = 0.0
 
 
-_B64 = r"[A-Za-z0-9+/_-]"
+_CONTINUED = bytes(range(0x80, 0xC0))  # the bytes of UTF-8 that begin no character
 
 RULES: tuple[Rule, ...] = (
     # model vendors
@@ -299,7 +299,8 @@ def _moved(finding: Finding, start: int, line: int) -> Finding:
 
 
 def _length(data: bytes) -> int:
-    return len(data.decode("utf-8", "surrogatepass"))
+    """Count the characters that begin in *data*; a rule counts bytes, and may end in the middle of one."""
+    return len(data.translate(None, _CONTINUED))
 
 
 def find(pattern: str, data: bytes) -> Any:
