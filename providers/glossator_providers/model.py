@@ -22,6 +22,7 @@ class Role(enum.StrEnum):
     SYSTEM = "system"
     USER = "user"
     ASSISTANT = "assistant"
+    TOOL = "tool"  # what a tool that the model called has brought
 
 
 class OriginKind(enum.StrEnum):
@@ -53,15 +54,55 @@ class Fragment:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may ask to be called; `schema` is the JSON schema of its arguments, as JSON text."""
+
+    name: str
+    description: str
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a tool; `arguments` is JSON text as the model wrote it, perhaps not valid."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    `calls` are those that an assistant's turn asked for. A turn of the role TOOL answers the call `answers`, an id.
+    """
 
     role: Role
     fragments: tuple[Fragment, ...]
+    calls: tuple[ToolCall, ...] = ()
+    answers: str | None = None
 
     @property
     def text(self) -> str:
         return "".join(fragment.text for fragment in self.fragments)
+
+
+class Effort(enum.StrEnum):
+    """How much a reasoning model should think before it answers."""
+
+    NONE = "none"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The shape that an answer must have where the provider can promise one; `schema` is a JSON schema as JSON text."""
+
+    name: str
+    schema: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +122,11 @@ class Request:
     temperature: float | None = None
     stop: tuple[str, ...] = ()
     stream: bool = True
+    top_p: float | None = None
+    top_k: int | None = None
+    effort: Effort | None = None
+    tools: tuple[Tool, ...] = ()
+    structure: Structure | None = None
 
 
 class FinishReason(enum.StrEnum):
@@ -139,7 +185,17 @@ class Finished:
     raw: str | None = None
 
 
-Delta = Started | Text | Reasoning | Usage | Finished
+Delta = Started | Text | Reasoning | ToolCall | Usage | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a provider says is left of one of its limits: `what` is `requests` or `tokens`; `resets_in` is in seconds."""
+
+    what: str
+    limit: int | None = None
+    remaining: int | None = None
+    resets_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +204,7 @@ class ModelInfo:
 
     name: str
     context_tokens: int | None = None
+    output_tokens: int | None = None
     remote: bool = False
 
 
@@ -176,6 +233,8 @@ class Answer:
     local: bool
     attempts: tuple[Attempt, ...]
     finish_raw: str | None = None  # the provider's own word for why it stopped: `Finished.raw`
+    calls: tuple[ToolCall, ...] = ()
+    allowances: tuple[Allowance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
