@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -12,8 +13,8 @@ from typing import Any
 from glossator_providers import dialects
 from glossator_providers.catalog import ROWS, Row
 from glossator_providers.errors import ProviderError
-from glossator_providers.framing import EventStream, Frame, Lines
-from glossator_providers.model import Delta, Finished, Reasoning, Started, Text, Usage
+from glossator_providers.framing import Frame, splitter
+from glossator_providers.model import Delta, Finished, Reasoning, Started, Text, ToolCall, Usage
 from parts import ROOT
 
 _WIRE = Path(os.environ.get("GLOSSATOR_TEST_DATA", ROOT.parent / "shared" / "data")) / "wire"
@@ -32,6 +33,11 @@ FOLDERS = {
     "mistral": "mistral",
     "groq": "groq",
     "openrouter": "openrouter",
+    "gemini": "gemini",
+    "vertex": "vertex",
+    "vertex-anthropic": "vertex-anthropic",
+    "bedrock": "bedrock",
+    "bedrock-mantle": "openai-compatible",
 }
 
 
@@ -100,7 +106,11 @@ class Heard:
 
     @property
     def finished(self) -> Finished | None:
-        return next((delta for delta in self.deltas if isinstance(delta, Finished)), None)
+        return next((delta for delta in reversed(self.deltas) if isinstance(delta, Finished)), None)
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        return [delta for delta in self.deltas if isinstance(delta, ToolCall)]
 
     @property
     def usage(self) -> Usage | None:
@@ -119,10 +129,19 @@ def _folders(name: str) -> Iterator[Path]:
 
 
 def frames(dialect: dialects.Dialect, pieces: list[bytes]) -> list[Frame]:
-    """Split bytes that arrive in these pieces into frames."""
-    splitter = EventStream() if dialect.framing == "sse" else Lines()
-    found = [frame for piece in pieces for frame in splitter.feed(piece)]
-    return found + splitter.end()
+    """Split bytes that arrive in these pieces into frames, as far as they can be split."""
+    found: list[Frame] = []
+    with contextlib.suppress(ProviderError):
+        found.extend(split(dialect, pieces))
+    return found
+
+
+def split(dialect: dialects.Dialect, pieces: list[bytes]) -> Iterator[Frame]:
+    """Yield the frames of bytes that arrive in these pieces; raises ProviderError where they are damaged."""
+    splitting = splitter(dialect.framing)
+    for piece in pieces:
+        yield from splitting.feed(piece)
+    yield from splitting.end()
 
 
 def hear(dialect: dialects.Dialect, body: bytes, *, row: Row | None = None) -> Heard:
@@ -130,7 +149,7 @@ def hear(dialect: dialects.Dialect, body: bytes, *, row: Row | None = None) -> H
     deltas: list[Delta] = []
     try:
         decoder = dialect.decoder(row)
-        for frame in frames(dialect, [body]):
+        for frame in split(dialect, [body]):
             deltas += decoder.decode(frame)
         decoder.end()
     except ProviderError as error:

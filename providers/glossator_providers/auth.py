@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+import time
+from collections.abc import Callable, Collection
 
+from glossator_providers import aws
 from glossator_providers.catalog import Provider, host_of, is_loopback
+from glossator_providers.dialects.dialect import Payload
 from glossator_providers.errors import ConfigError, Kind, ProviderError
 from glossator_providers.secrets import Secret
 
+SECONDS = 30.0  # to find AWS credentials, which may have to be asked for
 
-def sign(provider: Provider, *, trusted_hosts: Collection[str] = ()) -> tuple[tuple[str, Secret | str], ...]:
+Headers = tuple[tuple[str, Secret | str], ...]
+
+
+async def signed(provider: Provider, payload: Payload, *, trusted_hosts: Collection[str] = ()) -> Headers:
+    """Return what `sign` returns, on a thread where it runs a command or looks for credentials; raises ProviderError(AUTH)."""
+    waits = provider.row.auth == "aws" if provider.key is None else not provider.key.ready
+    if not waits:
+        return sign(provider, payload, trusted_hosts=trusted_hosts)
+    work = asyncio.to_thread(sign, provider, payload, trusted_hosts=trusted_hosts)
+    if provider.key is not None:
+        return await work  # a command has a time limit of its own
+    try:
+        async with asyncio.timeout(SECONDS):
+            return await work
+    except TimeoutError:
+        raise _refusal(
+            provider,
+            f"its AWS credentials were not found within {SECONDS:g} s; run: aws sso login, or look at AWS_PROFILE",
+        ) from None
+
+
+def sign(
+    provider: Provider,
+    payload: Payload | None = None,
+    *,
+    trusted_hosts: Collection[str] = (),
+    clock: Callable[[], float] = time.time,
+    find_credentials: Callable[[], aws.Credentials] = aws.find_credentials,
+) -> Headers:
     """Return the headers that authorise a call to this provider.
+
+    A signature of AWS is one of the call itself, so it needs *payload*, and *clock*, in seconds since the epoch.
 
     Raises ProviderError(AUTH), so that another provider can be asked, where a key is needed and absent, cannot be
     fetched, or would travel unencrypted to another machine that the user did not list in `trusted_hosts`.
@@ -23,12 +58,33 @@ def sign(provider: Provider, *, trusted_hosts: Collection[str] = ()) -> tuple[tu
                 provider,
                 f"no key for {provider.row.title} is configured; set {names}, or key_env or key_command in the configuration",
             )
+        if provider.row.auth == "aws" and not provider.local and payload is not None:
+            return _sign_for_aws(provider, payload, trusted_hosts, clock(), find_credentials)
         return ()
     _check_encrypted(provider, trusted_hosts)
     try:
-        if provider.row.auth == "x-api-key":
-            return (("x-api-key", Secret(provider.key.reveal(), source=provider.key.source)),)
+        if provider.row.auth in ("x-api-key", "x-goog-api-key"):
+            return ((provider.row.auth, Secret(provider.key.reveal(), source=provider.key.source)),)
+        if provider.row.auth == "google" and provider.project is None:
+            # A key without a project is one of express mode; with a project it is an access token.
+            return (("x-goog-api-key", Secret(provider.key.reveal(), source=provider.key.source)),)
         return (("authorization", provider.key.prefixed("Bearer ")),)
+    except ConfigError as error:
+        raise _refusal(provider, str(error)) from error
+
+
+def _sign_for_aws(
+    provider: Provider,
+    payload: Payload,
+    trusted_hosts: Collection[str],
+    now: float,
+    find_credentials: Callable[[], aws.Credentials],
+) -> Headers:
+    _check_encrypted(provider, trusted_hosts)  # the token of a session travels with the call
+    content_type = next((value for name, value in payload.headers if name.lower() == "content-type"), None)
+    url = provider.base_url.rstrip("/") + payload.path
+    try:
+        return aws.signature(payload.method, url, content_type, payload.body, credentials=find_credentials(), now=now)
     except ConfigError as error:
         raise _refusal(provider, str(error)) from error
 

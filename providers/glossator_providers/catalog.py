@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from glossator_providers.secrets import Secret
 
-Auth = Literal["bearer", "x-api-key", "none"]
+Auth = Literal["bearer", "x-api-key", "x-goog-api-key", "google", "aws", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,11 @@ class Row:
     title: str  # how its makers write it
     dialect: str
     base_url: str | None
-    auth: Auth  # "none": it asks for no key; one that the user configured is sent as a bearer token
+    # "none": it asks for no key. "aws": it asks for a key or else for a signature. A key of either is a bearer token.
+    auth: Auth
     key_env: tuple[str, ...] = ()  # the variables that usually hold its key, the vendor's own name first
+    project_env: tuple[str, ...] = ()  # auth "google": the variables that usually name the project …
+    location_env: tuple[str, ...] = ()  # … and the location
     local: bool = False  # it is meant to run on this machine
     default_model: str | None = None
     # Quirks of the openai_chat dialect; the others need none so far.
@@ -35,11 +38,15 @@ class Row:
     include_usage: bool = False  # a stream tells the usage only if asked by `stream_options`
     include_obfuscation: bool | None = None  # None: the option is not known there, so it is not sent
     done_marker: bool = True  # a stream that ends without `[DONE]` was cut off
+    top_k: bool = False  # it knows `top_k`, which is not of OpenAI's protocol
+    structure: Literal["json_schema", "json_object"] = "json_schema"  # the strictest promise that it makes of an answer's shape
+    # How it is told how much to think; None: not at all.
+    effort: Literal["reasoning_effort", "high-or-none", "reasoning", "thinking", "template"] | None = None
 
     @property
     def key_required(self) -> bool:
         """Whether it answers nobody without a key."""
-        return self.auth != "none" and bool(self.key_env)
+        return self.auth == "google" or (self.auth not in ("aws", "none") and bool(self.key_env))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,8 @@ class Provider:
     socket: str | None = None  # the path of a Unix socket
     found: bool = False  # found by itself (a key variable, a running server), not configured by the user
     toy: bool = False
+    project: str | None = None  # of Google Cloud: whose computers are asked; None in express mode
+    location: str | None = None  # of Google Cloud
 
     @property
     def local(self) -> bool:
@@ -117,6 +126,38 @@ _ROWS = (
         max_tokens_field="max_completion_tokens",
         include_usage=True,  # https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options
         include_obfuscation=False,  # same page: padding against timing attacks, half of the bytes of a stream
+        effort="reasoning_effort",  # https://platform.openai.com/docs/api-reference/chat/create#chat-create-reasoning_effort
+    ),
+    Row(
+        kind="gemini",
+        title="Google Gemini",
+        dialect="gemini",
+        base_url="https://generativelanguage.googleapis.com",  # https://ai.google.dev/api
+        auth="x-goog-api-key",  # never `?key=` in the address: addresses are logged
+        key_env=("GEMINI_API_KEY", "GOOGLE_API_KEY"),  # https://ai.google.dev/gemini-api/docs/api-key
+        default_model="gemini-3.8-flash",
+    ),
+    Row(
+        kind="vertex",
+        title="Google Vertex AI",
+        dialect="vertex",
+        # The address of the location `global`; config.py makes that of any other.
+        base_url="https://aiplatform.googleapis.com",  # https://cloud.google.com/vertex-ai/docs/reference/rest
+        auth="google",  # an access token of google_tokens.py, or the key of express mode
+        # https://googleapis.github.io/python-genai/#create-a-client
+        project_env=("GOOGLE_CLOUD_PROJECT",),
+        location_env=("GOOGLE_CLOUD_LOCATION",),
+        default_model="gemini-3.8-flash",
+    ),
+    Row(
+        kind="vertex-anthropic",
+        title="Claude on Vertex AI",
+        dialect="vertex_anthropic",
+        base_url="https://aiplatform.googleapis.com",  # https://platform.claude.com/docs/en/api/claude-on-vertex-ai
+        auth="google",
+        project_env=("ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT"),  # same page, for the first of each
+        location_env=("CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION"),
+        default_model="claude-sonnet-5-5",
     ),
     Row(
         kind="xai",
@@ -127,6 +168,7 @@ _ROWS = (
         key_env=("XAI_API_KEY", "GROK_API_KEY"),
         default_model="grok-4.6",
         include_usage=True,  # sent unasked too, as recorded; asking is what their own examples do
+        effort="reasoning_effort",  # https://docs.x.ai/docs/guides/reasoning
     ),
     Row(
         kind="deepseek",
@@ -137,6 +179,8 @@ _ROWS = (
         key_env=("DEEPSEEK_API_KEY",),
         default_model="deepseek-v4-pro",
         include_usage=True,  # https://api-docs.deepseek.com/api/create-chat-completion
+        structure="json_object",  # https://api-docs.deepseek.com/guides/json_mode
+        effort="thinking",  # https://api-docs.deepseek.com/guides/thinking_mode
     ),
     Row(
         kind="mistral",
@@ -147,6 +191,7 @@ _ROWS = (
         key_env=("MISTRAL_API_KEY",),
         default_model="mistral-medium-latest",
         # Usage comes unasked, and an unknown field (`stream_options`, `max_completion_tokens`) is 422 extra_forbidden.
+        effort="high-or-none",  # https://docs.mistral.ai/capabilities/reasoning/adjustable
     ),
     Row(
         kind="groq",
@@ -158,6 +203,7 @@ _ROWS = (
         default_model="openai/gpt-oss-120b",
         max_tokens_field="max_completion_tokens",  # same page: `max_tokens` is deprecated in favour of it
         # Usage comes unasked, in `x_groq` of the last chunk.
+        effort="reasoning_effort",  # https://console.groq.com/docs/reasoning
     ),
     Row(
         kind="openrouter",
@@ -168,6 +214,21 @@ _ROWS = (
         key_env=("OPENROUTER_API_KEY",),
         default_model="openrouter/auto",  # https://openrouter.ai/docs/features/model-routing
         include_usage=True,  # https://openrouter.ai/docs/use-cases/usage-accounting
+        top_k=True,  # https://openrouter.ai/docs/api-reference/parameters
+        effort="reasoning",  # https://openrouter.ai/docs/use-cases/reasoning-tokens
+    ),
+    Row(
+        kind="bedrock",
+        title="Amazon Bedrock",
+        dialect="bedrock",
+        # https://bedrock-runtime.REGION.amazonaws.com: where code may be read is the user's to say, so no region is assumed.
+        # Bedrock's other face, https://bedrock-mantle.REGION.api.aws/openai/v1, speaks chat completions: configure it as
+        # `openai-compatible` with key_env = "AWS_BEARER_TOKEN_BEDROCK".
+        # https://docs.aws.amazon.com/bedrock/latest/userguide/bedrock-mantle.html
+        base_url=None,
+        auth="aws",  # https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html
+        key_env=("AWS_BEARER_TOKEN_BEDROCK",),
+        # No default model: which names are served depends on the region, and on where it may pass a request on to.
     ),
     Row(
         kind="ollama",
@@ -186,6 +247,8 @@ _ROWS = (
         key_env=("LM_API_TOKEN",),  # https://lmstudio.ai/docs/developer/core/authentication
         local=True,
         include_usage=True,
+        top_k=True,  # https://lmstudio.ai/docs/developer/openai-compat/chat-completions
+        effort="reasoning_effort",
     ),
     Row(
         kind="llamacpp",
@@ -196,6 +259,8 @@ _ROWS = (
         key_env=("LLAMA_API_KEY",),
         local=True,
         include_usage=True,  # recorded: without it a stream tells `timings` only
+        top_k=True,
+        effort="template",  # same page, `chat_template_kwargs`
     ),
     Row(
         kind="vllm",
@@ -206,6 +271,8 @@ _ROWS = (
         key_env=("VLLM_API_KEY",),
         local=True,
         include_usage=True,
+        top_k=True,
+        effort="template",  # https://docs.vllm.ai/en/latest/features/reasoning_outputs.html
     ),
     Row(
         kind="openai-compatible",
@@ -215,6 +282,7 @@ _ROWS = (
         auth="bearer",
         include_usage=True,
         done_marker=False,  # every server that we know sends it; of one that we do not know the model's own word must do
+        effort="reasoning_effort",
     ),
     Row(
         kind="embedded",
@@ -224,6 +292,8 @@ _ROWS = (
         auth="bearer",
         local=True,
         include_usage=True,
+        top_k=True,
+        effort="template",
     ),
 )
 

@@ -64,11 +64,15 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model asks for a tool; `arguments` is JSON text as the model wrote it, perhaps not valid."""
+    """The model asks for a tool; `arguments` is JSON text as the model wrote it, perhaps not valid.
+
+    `signature` is what some models (Gemini 3) want back with the call, word for word, when its result is sent.
+    """
 
     id: str
     name: str
     arguments: str
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +189,20 @@ class Finished:
     raw: str | None = None
 
 
-Delta = Started | Text | Reasoning | ToolCall | Usage | Finished
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The model is at something that cannot be told before it is complete, such as a tool's arguments; it is not silent."""
+
+
+Delta = Started | Text | Reasoning | ToolCall | Progress | Usage | Finished
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a provider says is left of one of its limits: `what` is `requests` or `tokens`; `resets_in` is in seconds."""
+    """What a provider says is left of one of its limits: `what` is `requests` or `tokens`; `resets_in` is in seconds.
+
+    A limit that counts only some of them says so: `input tokens`, `output tokens`, `project tokens`, `tokens a month`.
+    """
 
     what: str
     limit: int | None = None

@@ -29,11 +29,15 @@ def test_every_promised_kind_has_a_row() -> None:
     assert list(ROWS) == [
         "anthropic",
         "openai",
+        "gemini",
+        "vertex",
+        "vertex-anthropic",
         "xai",
         "deepseek",
         "mistral",
         "groq",
         "openrouter",
+        "bedrock",
         "ollama",
         "lmstudio",
         "llamacpp",
@@ -47,7 +51,7 @@ def test_every_promised_kind_has_a_row() -> None:
 @pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
 def test_a_row_is_consistent(row: Row) -> None:
     """Its dialect exists; a cloud is https, has a key and a default model; a local server is loopback and needs no key."""
-    assert dialects.get(row.dialect).framing in ("sse", "ndjson")
+    assert dialects.get(row.dialect).framing in ("sse", "ndjson", "amazon")
     if row.base_url is None:
         return
     assert not row.base_url.endswith("/")
@@ -96,13 +100,15 @@ def test_what_claims_to_be_local() -> None:
 
 
 def test_calls_are_signed_as_each_row_says() -> None:
-    """Anthropic takes `x-api-key`, all others a bearer token; a local server without a key gets none."""
+    """Anthropic takes `x-api-key`, Google `x-goog-api-key`, all others a bearer token; a local server without a key gets none."""
     for kind, row in ROWS.items():
         ((name, value),) = sign(provider(kind, key=KEY))
         assert isinstance(value, Secret)
         assert "0123456789" not in repr(value)
-        if row.auth == "x-api-key":
-            assert (name, value.reveal()) == ("x-api-key", "sk-0123456789abcdef")
+        if row.auth in ("x-api-key", "x-goog-api-key"):
+            assert (name, value.reveal()) == (row.auth, "sk-0123456789abcdef")
+        elif row.auth == "google":
+            assert (name, value.reveal()) == ("x-goog-api-key", "sk-0123456789abcdef")  # no project: express mode
         else:
             assert (name, value.reveal()) == ("authorization", "Bearer sk-0123456789abcdef")
         if row.local or row.base_url is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,17 @@ import parts
 from glossator_providers import dialects
 from glossator_providers.auth import sign
 from glossator_providers.catalog import ROWS, Provider
-from glossator_providers.model import Fragment, Message, Origin, OriginKind, Request, Role
+from glossator_providers.model import (
+    Effort,
+    Fragment,
+    Message,
+    Origin,
+    OriginKind,
+    Request,
+    Role,
+    Tool,
+    ToolCall,
+)
 from glossator_providers.secrets import Secret
 
 # The folder of each SDK's requests. Anthropic's is that of the API version that we speak; dialects/anthropic.py says why.
@@ -27,9 +38,12 @@ FOLDERS = {
     "ollama": "ollama",
     "lmstudio": "lmstudio",
     "llamacpp": "llamacpp",
+    "gemini": "gemini",
+    "vertex": "vertex",
+    "vertex-anthropic": "vertex-anthropic-2023-06-01",
 }
 REQUESTS = ("1-system-user", "2-multi-turn", "4-streaming")
-MEANINGFUL = ("accept", "content-type", "authorization", "x-api-key", "anthropic-version")
+MEANINGFUL = ("accept", "content-type", "authorization", "x-api-key", "x-goog-api-key", "anthropic-version")
 
 # What we say beyond the SDK's body, or otherwise, by kind: field, value, reason. "…" as value: any.
 OURS: dict[str, dict[str, tuple[Any, str]]] = {
@@ -64,12 +78,17 @@ OURS: dict[str, dict[str, tuple[Any, str]]] = {
             "the stable part is marked for the cache, which only a block can be",
         ),
     },
+    "gemini": {"generationConfig": ({"maxOutputTokens": 1024}, "an answer is always bounded")},
+    "vertex": {"generationConfig": ({"maxOutputTokens": 1024}, "an answer is always bounded")},
 }
+OURS["vertex-anthropic"] = OURS["anthropic"]
 # What the SDK says and we do not: field and reason.
 THEIRS: dict[str, dict[str, str]] = {
     "ollama": {"tools": "an empty list of tools says nothing"},
     "mistral": {"stream": "false is the default of the API; true is sent"},
 }
+# The SDKs turn the pages of a list, where we ask for one that is large enough.
+LARGER_PAGES = {"anthropic": "limit=1000", "gemini": "pageSize=1000", "vertex": "pageSize=200"}
 # Headers that differ.
 OTHER_HEADERS: dict[str, dict[str, str]] = {
     # Their SDK names the type of a stream; `stream: true` is what decides, as their own curl examples show.
@@ -89,6 +108,22 @@ def request(name: str, logical: dict[str, Any]) -> Request:
     )
 
 
+def model_of(recorded: dict[str, Any]) -> str:
+    """Return the model that a recorded request names, in its body or, at Google, in its path."""
+    body = recorded["body"]
+    found = re.search(r"/models/([^:]+):", recorded["path_after_base_url"])
+    return str(body["model"]) if "model" in body else found[1] if found else ""
+
+
+def place_of(recorded: dict[str, Any]) -> tuple[str, str | None, str | None]:
+    """Return the address that a recorded request went to, and at Google the project and the location in its path."""
+    address = recorded["default_base_url"].replace("localhost", "127.0.0.1").rstrip("/")
+    found = re.search(r"/projects/([^/]+)/locations/([^/]+)/", recorded["path_after_base_url"])
+    if found:
+        return address.removesuffix("/v1"), found[1], found[2]
+    return address, None, None
+
+
 @pytest.mark.parametrize("name", REQUESTS)
 @pytest.mark.parametrize("kind", FOLDERS)
 def test_a_request_is_the_official_sdks(kind: str, name: str) -> None:
@@ -99,20 +134,25 @@ def test_a_request_is_the_official_sdks(kind: str, name: str) -> None:
     row = ROWS[kind]
     assert row.base_url is not None
     key = Secret("sk-secret-0123456789")
-    signed = any(header.lower() in ("authorization", "x-api-key") for header, _ in recorded["headers"])
+    signed = any(
+        header.lower() in ("authorization", "x-api-key", "x-goog-api-key") for header, _ in recorded["headers"]
+    )
+    address, project, location = place_of(recorded)
     provider = Provider(
         name=kind,
         row=row,
-        model=recorded["body"]["model"],
-        base_url=row.base_url,
+        model=model_of(recorded),
+        base_url=address if project else row.base_url,
+        project=project,
+        location=location,
         key=key if signed else None,
         max_tokens=1024,
     )
     payload = dialects.get(row.dialect).encode(request(name, logical), provider)
 
     assert payload.method == recorded["method"]
-    theirs = recorded["default_base_url"].replace("localhost", "127.0.0.1") + recorded["path_after_base_url"]
-    assert provider.base_url + payload.path == theirs
+    theirs = recorded["default_base_url"].replace("localhost", "127.0.0.1").rstrip("/")
+    assert provider.base_url + payload.path.partition("?")[0] == theirs + recorded["path_after_base_url"]
     assert urlsplit(payload.path).query == recorded["query"]
 
     ours = {header.lower(): value for header, value in payload.headers}
@@ -147,27 +187,36 @@ def test_sampling_and_limits_stand_where_the_official_sdk_puts_them(kind: str) -
     recorded = json.loads((folder / FOLDERS[kind] / "3-sampling.json").read_text())["body"]
     row = ROWS[kind]
     asked = Request(messages=(), max_tokens=256, temperature=0.2, stop=("END", "\n\n"), stream=False)
-    provider = Provider(name=kind, row=row, model=recorded["model"], base_url=row.base_url or "")
+    provider = Provider(name=kind, row=row, model=recorded.get("model", "m"), base_url=row.base_url or "", project="p")
     body = json.loads(dialects.get(row.dialect).encode(asked, provider).body)
-    ours, theirs = body.get("options", body), recorded.get("options", recorded)
+    ours, theirs = settings_of(body), settings_of(recorded)
     for field in ("max_tokens", "max_completion_tokens", "num_predict", "temperature", "stop", "stop_sequences"):
         assert ours.get(field) == theirs.get(field)
+    for field in ("maxOutputTokens", "stopSequences"):
+        assert ours.get(field) == theirs.get(field)
     plain = json.loads(dialects.get(row.dialect).encode(Request(messages=()), provider).body)
-    assert not {"temperature", "top_p", "stop", "stop_sequences"} & {*plain, *plain.get("options", {})}
+    assert not {"temperature", "top_p", "topP", "stop", "stop_sequences", "stopSequences"} & {*settings_of(plain)}
 
 
-@pytest.mark.parametrize("kind", FOLDERS)
+def settings_of(body: dict[str, Any]) -> dict[str, Any]:
+    """Return where a body says how to answer: in itself, or in a field of its own."""
+    found: dict[str, Any] = body.get("options") or body.get("generationConfig") or body
+    return found
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FOLDERS if kind != "vertex-anthropic"])
 def test_models_are_listed_as_the_official_sdk_lists_them(kind: str) -> None:
     """Method, path and headers of the request for the list are the vendor's own."""
     folder = parts.shared_data("wire", "sdk-requests")
     recorded = json.loads((folder / FOLDERS[kind] / "8-list-models.json").read_text())
     row = ROWS[kind]
     payload = dialects.get(row.dialect).list_models()
-    theirs = recorded["default_base_url"].replace("localhost", "127.0.0.1") + recorded["path_after_base_url"]
+    theirs = recorded["default_base_url"].replace("localhost", "127.0.0.1").rstrip("/")
+    # The row's own address is that of Vertex AI's location `global`.
+    theirs = theirs.replace("us-central1-", "") + recorded["path_after_base_url"]
     assert (payload.method, f"{row.base_url}{payload.path.partition('?')[0]}") == (recorded["method"], theirs)
     assert payload.body == b""
-    # Anthropic's pages hold 20 models unless more are asked for.
-    assert payload.path.partition("?")[2] == ("limit=1000" if kind == "anthropic" else recorded["query"])
+    assert payload.path.partition("?")[2] == LARGER_PAGES.get(kind, recorded["query"])
     meant = {
         header.lower(): value
         for header, value in recorded["headers"]
@@ -182,7 +231,95 @@ def test_the_long_text_goes_out_as_the_user_wrote_it() -> None:
     text = json.loads((folder / "LOGICAL.json").read_text())["long"]
     message = Message(Role.USER, (Fragment(text, ()),))
     for row in ROWS.values():
-        provider = Provider(name="p", row=row, model="m", base_url=row.base_url or "")
+        provider = Provider(name="p", row=row, model="m", base_url=row.base_url or "", project="p")
         body = dialects.get(row.dialect).encode(Request(messages=(message,)), provider).body
-        assert json.loads(body)["messages"][-1]["content"] == text
+        assert text in strings(json.loads(body))
         assert "日本語のテキスト" in body.decode("utf-8")
+
+
+def strings(value: object) -> list[str]:
+    """Return every string inside a JSON value."""
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in strings(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in strings(item)]
+    return [value] if isinstance(value, str) else []
+
+
+# The Python SDK writes three fields in its own spelling; Google reads both, and documents this one.
+SPELT_BY_GOOGLE = {
+    "parameters_json_schema": "parametersJsonSchema",
+    "include_thoughts": "includeThoughts",
+    "thinking_budget": "thinkingBudget",
+}
+
+
+def documented(value: Any) -> Any:
+    """Return a body of Google's SDK with its fields spelt as Google documents them."""
+    if isinstance(value, dict):
+        return {SPELT_BY_GOOGLE.get(name, name): documented(item) for name, item in value.items()}
+    return [documented(item) for item in value] if isinstance(value, list) else value
+
+
+def said(role: Role, text: str, **more: Any) -> Message:
+    """Make one turn of a conversation."""
+    return Message(role, (Fragment(text, (Origin(OriginKind.INSTRUCTION),)),) if text else (), **more)
+
+
+@pytest.mark.parametrize("name", ["3-sampling", "5-tool-call", "5b-tool-result", "6-long-unicode", "7-thinking"])
+@pytest.mark.parametrize("folder", ["gemini", "vertex", "vertex-express"])
+def test_a_request_to_google_is_its_sdks(folder: str, name: str) -> None:
+    """Sampling, tools, their results, long texts and thinking are written as Google's library writes them, in both modes."""
+    data = parts.shared_data("wire", "sdk-requests")
+    recorded = json.loads((data / folder / f"{name}.json").read_text())
+    logical = json.loads((data / "LOGICAL.json").read_text())
+    address, project, location = place_of(recorded)
+    row = ROWS[folder.removesuffix("-express")]
+    provider = Provider("p", row, model_of(recorded), address, project=project, location=location, max_tokens=256)
+    system = said(Role.SYSTEM, logical["system"])
+    tool = Tool(logical["tool"]["name"], logical["tool"]["description"], json.dumps(logical["tool"]["schema"]))
+    call = ToolCall("gemini-call-0", tool.name, '{"path": "a.py"}')  # an id of ours: the model gave none
+    check = said(Role.USER, "Check a.py")
+    explain = said(Role.USER, logical["user"])
+    asked = {
+        "3-sampling": Request((system, explain), temperature=0.2, top_p=0.9, stop=("END", "\n\n"), stream=False),
+        "5-tool-call": Request((system, check), tools=(tool,), stream=False),
+        "5b-tool-result": Request(
+            (
+                system,
+                check,
+                said(Role.ASSISTANT, "", calls=(call,)),
+                said(Role.TOOL, "no problems", answers=call.id),
+            ),
+            tools=(tool,),
+            stream=False,
+        ),
+        "6-long-unicode": Request((system, said(Role.USER, logical["long"])), stream=False),
+        "7-thinking": Request((system, explain), effort=Effort.LOW, stream=False),
+    }[name]
+    payload = dialects.get(row.dialect).encode(asked, provider)
+    assert (payload.method, address + payload.path) == (recorded["method"], address + recorded["path_after_base_url"])
+    expected = documented(recorded["body"])
+    expected["generationConfig"]["maxOutputTokens"] = 256  # an answer is always bounded
+    if name == "5b-tool-result":
+        # Gemini 3 answers 400 to a call without its signature; this is the documented word for one that has none.
+        expected["contents"][1]["parts"][0]["thoughtSignature"] = "skip_thought_signature_validator"
+    if name == "6-long-unicode" and "systemInstruction" not in expected:
+        asked_without = Request(asked.messages[1:], stream=False)
+        payload = dialects.get(row.dialect).encode(asked_without, provider)
+    if name == "7-thinking":
+        # The recorded budget is that of an older model; since the third generation it is a level.
+        expected["generationConfig"]["thinkingConfig"] = {"includeThoughts": True, "thinkingLevel": "low"}
+    assert json.loads(payload.body) == expected
+
+
+def test_the_key_of_express_mode_is_no_token() -> None:
+    """A key without a project is sent as `x-goog-api-key`, a token for a project as bearer, as Google's library does."""
+    data = parts.shared_data("wire", "sdk-requests")
+    for folder, project in (("vertex-express", None), ("vertex", "proj")):
+        recorded = json.loads((data / folder / "1-system-user.json").read_text())
+        provider = Provider("p", ROWS["vertex"], "m", "https://aiplatform.googleapis.com", Secret("k"), project=project)
+        ((header, value),) = sign(provider)
+        assert isinstance(value, Secret)
+        theirs = {name.lower(): told for name, told in recorded["headers"]}
+        assert value.reveal() == theirs[header].replace("***", "k")

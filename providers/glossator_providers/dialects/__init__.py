@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from glossator_providers.dialects import anthropic, ollama, openai_chat
+from glossator_providers.dialects import anthropic, bedrock, gemini, ollama, openai_chat, vertex, vertex_anthropic
 from glossator_providers.dialects.dialect import Decoder, Dialect, Payload
 
 __all__ = ["DIALECTS", "Decoder", "Dialect", "Payload", "get"]
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
-    {"anthropic": anthropic, "ollama": ollama, "openai_chat": openai_chat}
+    {
+        "anthropic": anthropic,
+        "bedrock": bedrock,
+        "gemini": gemini,
+        "ollama": ollama,
+        "openai_chat": openai_chat,
+        "vertex": vertex,
+        "vertex_anthropic": vertex_anthropic,
+    }
 )
 
 
