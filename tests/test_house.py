@@ -20,11 +20,11 @@ PACKAGES = {"glossator_providers": ROOT / "providers", "glossator": ROOT / "serv
 FLOORS: dict[str, tuple[frozenset[str], ...]] = {
     "glossator_providers": (
         frozenset({"model", "errors"}),
-        frozenset({"framing", "secrets", "config_file", "retry"}),
+        frozenset({"framing", "secrets", "config_file", "retry", "traits"}),
         frozenset({"catalog"}),
-        frozenset({"auth", "dialects", "watchdog"}),
+        frozenset({"auth", "aws", "dialects", "watchdog"}),
         frozenset({"privacy"}),
-        frozenset({"config", "transport"}),
+        frozenset({"config", "google_tokens", "transport"}),
         frozenset({"models", "embedded", "embedded_child"}),
         frozenset({"discovery", "router"}),
         frozenset({"testing"}),
@@ -84,11 +84,13 @@ LISTENS = {
     "glossator_providers.testing": "a provider for tests, driven by hand: it listens on loopback and never connects",
     "glossator.lsp.tcp": "`serve --tcp` waits on loopback for the editor, and never connects",
 }
+SIGNER = "glossator_providers.aws"  # botocore has an HTTP client of its own: it is wanted for its signatures alone
 PRINTS = {
     "glossator.__main__": "`--version` and the usage are answered before the command line is imported",
     "glossator.lsp.tcp": "with `--tcp HOST:0` a client must learn the port",
 }
 HEAVY = (
+    "botocore",
     "pydantic",
     "httpx",
     "httpcore",
@@ -184,6 +186,8 @@ def check_one_door(module: Module) -> Iterator[str]:
         return
     if module.name not in LISTENS:
         yield from importing(module, NETWORK)
+    if module.name != SIGNER:
+        yield from importing(module, ("botocore", "boto3"))
     for node in ast.walk(module.tree):
         if (
             isinstance(node, ast.Attribute)
@@ -251,7 +255,7 @@ def check_no_shell(module: Module) -> Iterator[str]:
 
 def check_pure_dialects(module: Module) -> Iterator[str]:
     """Keep input and output away from what reads and writes wire formats: it runs on bytes alone."""
-    pure = ("dialects", "framing", "model", "errors", "privacy.patterns", "privacy.contents")
+    pure = ("dialects", "framing", "model", "errors", "traits", "allowances", "privacy.patterns", "privacy.contents")
     if is_of(module.name, tuple(f"glossator_providers.{room}" for room in pure)):
         yield from importing(module, INPUT_OUTPUT)
 
@@ -301,6 +305,7 @@ def test_the_house_stands(check: Callable[[Module], Iterator[str]]) -> None:
         (check_one_door, "glossator.app", "def f():\n    from urllib.request import urlopen"),
         (check_one_door, "glossator.app", "import asyncio\nasyncio.open_connection('a', 1)"),
         (check_one_door, "glossator.lsp.tcp", "loop.create_connection(x)"),
+        (check_one_door, "glossator_providers.router", "from botocore.session import Session"),
         (check_only_privacy_clears, "glossator_providers.router", "Cleared(request, decision, policy, object())"),
         (check_only_privacy_clears, "glossator_providers.router", "object.__new__(Cleared)"),
         (

@@ -1,4 +1,4 @@
-"""Bytes to frames: bounded, incremental splitters for event streams and for lines of JSON.
+"""Bytes to frames: bounded, incremental splitters for event streams, for lines of JSON and for Amazon's binary events.
 
 Any split of the bytes gives the same frames. Two things break a stream here, because guessing on would put wrong
 characters into somebody's code: a frame of more than 16 MiB, and bytes that are not UTF-8. (WHATWG would replace the
@@ -7,10 +7,17 @@ latter by U+FFFD; the official SDKs raise as we do.)
 
 from __future__ import annotations
 
+import json
 import re
+import struct
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from glossator_providers.errors import Kind, ProviderError
+
+Framing = Literal["sse", "ndjson", "amazon"]
 
 LIMIT = 16 * 1024 * 1024  # bytes in one frame: forty times the longest that was ever recorded
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -19,10 +26,25 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message of a stream; `event` is its name where the protocol has names."""
+    """One message of a stream; `event` is its name where the protocol has names.
+
+    `failed` is set where the frame itself says that it reports a failure; `event` then is the failure's code.
+    """
 
     event: str | None
     data: str
+    failed: bool = False
+
+
+def splitter(framing: Framing) -> EventStream | Lines | AmazonEvents:
+    """Make the splitter for one streamed answer."""
+    match framing:
+        case "sse":
+            return EventStream()
+        case "ndjson":
+            return Lines()
+        case "amazon":
+            return AmazonEvents()
 
 
 class EventStream:
@@ -161,6 +183,110 @@ class Lines:
         self._line += piece
 
 
+_PRELUDE = struct.Struct(">III")  # bytes in all, bytes of headers, CRC32 of these two numbers
+_CHECKSUM = struct.Struct(">I")
+_LENGTH = struct.Struct(">H")
+_SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}  # bytes of a header's value, by its type
+_BYTES, _STRING = 6, 7  # types whose value says itself how long it is
+
+
+class AmazonEvents:
+    """Split `application/vnd.amazon.eventstream`, https://smithy.io/2.0/aws/amazon-eventstream.html.
+
+    A message is a prelude, headers, a payload and a CRC32 of it all; the prelude has a CRC32 of its own, so a damaged length
+    is noticed before anything is waited for. Messages that came before a damaged one are still given out, however the
+    bytes were cut: the failure is raised by the call that has nothing else to give.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._failure: ProviderError | None = None
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take the next bytes and return the frames that they complete."""
+        if self._failure is None:
+            self._bytes += data
+        frames: list[Frame] = []
+        try:
+            for message, headers_end in self._messages():
+                frames += _frame(message, headers_end)
+        except ProviderError as failure:
+            self._failure = failure
+            self._bytes.clear()
+        if self._failure is not None and not frames:
+            raise self._failure
+        return frames
+
+    def end(self) -> list[Frame]:
+        """Say that the body has ended; half a message is no frame, and the decoder knows what is missing."""
+        if self._failure is not None:
+            raise self._failure
+        return []
+
+    def _messages(self) -> Iterator[tuple[bytes, int]]:
+        """Yield each message that is complete and undamaged, with the place where its headers end."""
+        start = 0
+        try:
+            while len(self._bytes) - start >= _PRELUDE.size:
+                size, headers_size, checksum = _PRELUDE.unpack_from(self._bytes, start)
+                if zlib.crc32(self._bytes[start : start + 8]) != checksum:
+                    raise _damaged()
+                if size > LIMIT:
+                    raise _too_large()
+                headers_end = _PRELUDE.size + headers_size
+                if size < headers_end + _CHECKSUM.size:
+                    raise _damaged()
+                if len(self._bytes) - start < size:
+                    return
+                message = bytes(self._bytes[start : start + size])
+                if zlib.crc32(message[: -_CHECKSUM.size]) != _CHECKSUM.unpack_from(message, size - _CHECKSUM.size)[0]:
+                    raise _damaged()
+                start += size
+                yield message, headers_end
+        finally:
+            del self._bytes[:start]
+
+
+def _frame(message: bytes, headers_end: int) -> list[Frame]:
+    """Return what a message says: an event, or a failure that is modelled (exception) or not (error); others are passed over."""
+    headers = _headers(message[_PRELUDE.size : headers_end])
+    payload = message[headers_end : -_CHECKSUM.size]
+    match headers.get(":message-type"):
+        case "event":
+            return [Frame(headers.get(":event-type"), _decoded(payload))]
+        case "exception":
+            return [Frame(headers.get(":exception-type"), _decoded(payload), failed=True)]
+        case "error":
+            # Its sentence stands in a header; it is put where an exception has it.
+            words = json.dumps({"message": headers.get(":error-message", "")})
+            return [Frame(headers.get(":error-code"), words, failed=True)]
+    return []
+
+
+def _headers(block: bytes) -> dict[str, str]:
+    """Return the headers that are strings; raises ProviderError where the block is none of headers."""
+    headers: dict[str, str] = {}
+    place = 0
+    try:
+        while place < len(block):
+            name_end = place + 1 + block[place]
+            name, kind = block[place + 1 : name_end], block[name_end]
+            place = name_end + 1
+            if kind in (_BYTES, _STRING):
+                size = _LENGTH.unpack_from(block, place)[0]
+                place += _LENGTH.size
+            else:
+                size = _SIZES[kind]
+            if kind == _STRING:
+                headers[_decoded(name)] = _decoded(block[place : place + size])
+            place += size
+    except (IndexError, KeyError, struct.error):
+        raise _damaged() from None
+    if place != len(block):
+        raise _damaged()
+    return headers
+
+
 def _decoded(line: bytes) -> str:
     try:
         return line.decode("utf-8")
@@ -174,4 +300,11 @@ def _too_large() -> ProviderError:
     return ProviderError(
         Kind.BROKEN_STREAM,
         f"one message of the answer is larger than {LIMIT // (1024 * 1024)} MiB, so it was given up; ask again",
+    )
+
+
+def _damaged() -> ProviderError:
+    return ProviderError(
+        Kind.BROKEN_STREAM,
+        "the answer is no event stream or was damaged on its way, so it was given up; ask again, or check the address",
     )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from glossator_providers import dialects
-from glossator_providers.auth import sign
+from glossator_providers.auth import signed
 from glossator_providers.catalog import Provider
 from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.model import ModelInfo
@@ -25,11 +25,8 @@ async def list_models(
 ) -> list[ModelInfo]:
     """Ask a provider for its models; raises ProviderError or EgressDenied. `seconds` bounds the whole question."""
     dialect = dialects.get(provider.row.dialect)
-    if provider.key is None or provider.key.ready:
-        headers = sign(provider, trusted_hosts=trusted_hosts)
-    else:
-        headers = await asyncio.to_thread(sign, provider, trusted_hosts=trusted_hosts)  # it runs a command
-    call = Call(cleared, provider, dialect.list_models(), headers)
+    payload = dialect.list_models()
+    call = Call(cleared, provider, payload, await signed(provider, payload, trusted_hosts=trusted_hosts))
     try:
         async with asyncio.timeout(seconds):
             try:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from glossator_providers import dialects
-from glossator_providers.auth import sign
+from glossator_providers.auth import signed
 from glossator_providers.catalog import Provider
 from glossator_providers.dialects import Dialect
 from glossator_providers.errors import (
@@ -28,7 +28,7 @@ from glossator_providers.errors import (
     ProviderError,
     may_try_elsewhere,
 )
-from glossator_providers.framing import EventStream, Lines
+from glossator_providers.framing import splitter
 from glossator_providers.model import (
     Answer,
     Answered,
@@ -50,7 +50,6 @@ from glossator_providers.model import (
 from glossator_providers.models import choose_model, leaves_the_machine, list_models, same_model
 from glossator_providers.privacy import Cleared, Decision, Files, Policy, clear, clear_probe, is_near, judge
 from glossator_providers.retry import Patience, pause
-from glossator_providers.secrets import Secret
 from glossator_providers.transport import Call, Response, Transport
 from glossator_providers.watchdog import Clock, Sleep, Watchdog
 
@@ -240,7 +239,7 @@ class Router:
         if cleared.decision.level > Level.OPEN and leaves_the_machine(ModelInfo(provider.model)):
             return f"its model {provider.model} runs on another machine"
         if provider.key is None and provider.row.key_required and not self._is_local(provider):
-            return f"its key is missing: set {' or '.join(provider.row.key_env)}"
+            return f"its key is missing: set {' or '.join(provider.row.key_env or provider.row.project_env)}"
         return None
 
     def _named(self, request: Request) -> list[Provider]:
@@ -305,7 +304,9 @@ class Router:
             if not cleared.covers(provider):
                 raise EgressDenied(f"{provider.name} is not where it was when this request was cleared for it")
             dialect = dialects.get(provider.row.dialect)
-            call = Call(cleared, provider, dialect.encode(request, provider), await self._sign(provider))
+            payload = dialect.encode(request, provider)
+            headers = await signed(provider, payload, trusted_hosts=self.policy.trusted_hosts)
+            call = Call(cleared, provider, payload, headers)
             response = await watchdog.wait(stack.enter_async_context(self._transport.send(call)))
             async with aclosing(_read(response, dialect, request, provider, watchdog)) as deltas:
                 async for delta in deltas:
@@ -333,12 +334,6 @@ class Router:
                 Kind.FORBIDDEN, f"its model {model} runs on another machine, and this may not leave this one"
             )
         return replace(provider, model=model)
-
-    async def _sign(self, provider: Provider) -> tuple[tuple[str, Secret | str], ...]:
-        hosts = self.policy.trusted_hosts
-        if provider.key is None or provider.key.ready:
-            return sign(provider, trusted_hosts=hosts)
-        return await asyncio.to_thread(sign, provider, trusted_hosts=hosts)  # it runs a command
 
     def _pause(self, error: ProviderError, *, tries: int, alone: bool, until: float) -> float | None:
         return pause(
@@ -386,18 +381,18 @@ async def _read(
         if response.status != 200:  # noqa: PLR2004  as above
             raise error
         raise ProviderError(Kind.SERVER, f"it {error.message}; is base_url right?", response.status)
-    if not request.stream or (content_type == "application/json" and dialect.framing == "sse"):
+    if not request.stream or (content_type == "application/json" and dialect.framing != "ndjson"):
         # Some servers answer a request for a stream with one document: most often it is an error, which `read` raises.
         for delta in dialect.read(await watchdog.wait(response.read(_LARGEST_ANSWER))):
             yield delta
         return
-    splitter = EventStream() if dialect.framing == "sse" else Lines()
+    frames = splitter(dialect.framing)
     decoder = dialect.decoder(provider.row)
     # One iterator for the whole way from bytes to deltas: every further one would cost each piece of the answer.
     async with aclosing(cast("AsyncGenerator[bytes]", response.chunks())) as chunks:
         while not decoder.done:
             data = await watchdog.wait(anext(chunks, None))
-            for frame in splitter.end() if data is None else splitter.feed(data):
+            for frame in frames.end() if data is None else frames.feed(data):
                 for delta in decoder.decode(frame):
                     if not isinstance(delta, Started):
                         watchdog.progress()

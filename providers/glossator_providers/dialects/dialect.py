@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from glossator_providers.catalog import Provider, Row
 from glossator_providers.errors import ProviderError
-from glossator_providers.framing import Frame
+from glossator_providers.framing import Frame, Framing
 from glossator_providers.model import Delta, ModelInfo, Request
 
 
@@ -44,7 +44,7 @@ class Dialect(Protocol):
     """One protocol; see the fields of catalog.Row for what differs among the providers that speak it."""
 
     @property
-    def framing(self) -> Literal["sse", "ndjson"]:
+    def framing(self) -> Framing:
         """How a streamed answer is cut into frames."""
 
     def encode(self, request: Request, provider: Provider) -> Payload:

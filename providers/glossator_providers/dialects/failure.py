@@ -59,6 +59,24 @@ _CODES: Mapping[str, Kind] = {
     "unsupported_parameter": Kind.BAD_REQUEST,
     "unsupported_value": Kind.BAD_REQUEST,
     "tool_use_failed": Kind.BAD_REQUEST,
+    "invalid_tool_generation": Kind.BAD_REQUEST,  # Cohere
+    "too_many_tokens": Kind.TOO_LONG,  # Cohere
+    # Amazon: https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html
+    "expiredtokenexception": Kind.AUTH,
+    "incompletesignature": Kind.AUTH,
+    "incompletesignatureexception": Kind.AUTH,
+    "invalidclienttokenid": Kind.AUTH,
+    "invalidsignatureexception": Kind.AUTH,
+    "missingauthenticationtokenexception": Kind.AUTH,
+    "unrecognizedclientexception": Kind.AUTH,
+    "accessdeniedexception": Kind.FORBIDDEN,
+    "optinrequired": Kind.FORBIDDEN,
+    "resourcenotfoundexception": Kind.NO_MODEL,
+    "throttlingexception": Kind.RATE,
+    "servicequotaexceededexception": Kind.RATE,
+    "modelnotreadyexception": Kind.OVERLOADED,
+    "serviceunavailableexception": Kind.OVERLOADED,
+    "modeltimeoutexception": Kind.TIMEOUT,
 }
 
 # What the messages say where the code says nothing or too little; the first match decides.
@@ -67,12 +85,15 @@ _MESSAGES: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
     for pattern, kind in (
         # Not "try later": this one request is larger than a minute's allowance (OpenAI 429, Groq 413).
         (r"request too large|reduce your message size", Kind.TOO_LONG),
+        # Amazon: a day is longer than anybody waits, so this is no matter of trying again.
+        (r"too many tokens per day", Kind.NO_CREDIT),
         (r"exceeded your current quota|credit balance is too low|insufficient (balance|credits|funds)", Kind.NO_CREDIT),
         (
             (
                 r"prompt (is )?too long|maximum context length|max(imum)? context (length|size|window)|available context size|"
                 r"context length of only|exceeds? (the )?(model'?s )?context (length|size|limit|window)|"
-                r"context (length|limit|window) (is |was )?exceeded|input (is|was)? ?too long"
+                r"context (length|limit|window) (is |was )?exceeded|input (is|was)? ?too long|"
+                r"number of input tokens exceeds|input tokens exceeded"
             ),
             Kind.TOO_LONG,
         ),
@@ -80,12 +101,18 @@ _MESSAGES: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
         (
             (
                 r"(incorrect|invalid|missing) (x-)?api[ -]?key|api key not valid|no api key|invalid x-api-key|"
-                r"no cookie auth credentials|no auth credentials"
+                r"no cookie auth credentials|no auth credentials|"
+                r"make sure your api key is valid|bearer token has expired|"
+                r"security token included in the request is|request signature we calculated does not match|signature expired:"
             ),
             Kind.AUTH,
         ),
         (
             r"\bmodel\b.{0,200}?\b(not found|does not exist|is not available)|not a valid model|invalid model\b|unknown model",
+            Kind.NO_MODEL,
+        ),
+        (
+            r"model identifier is invalid|on-demand throughput isn",  # Amazon; the latter wants an inference profile's name
             Kind.NO_MODEL,
         ),
         (
@@ -125,6 +152,7 @@ _VAGUE_CODES: Mapping[str, Kind] = {
     "api_error": Kind.SERVER,
     "server_error": Kind.SERVER,
     "internal_server_error": Kind.SERVER,
+    "validationexception": Kind.BAD_REQUEST,  # Amazon
 }
 
 _KEYS = re.compile(
@@ -174,15 +202,13 @@ def reported(value: object, *, status: int | None = None, partial: bool = False)
         return None
     error = mapping(inner) or whole
     message = _message(inner, whole)
-    words = tuple(
-        word.lower() for word in (error.get("code"), error.get("type"), error.get("status")) if isinstance(word, str)
-    )
+    named = [word for word in map(error.get, ("code", "type", "error_type", "status")) if isinstance(word, str) and word]
+    words = tuple(word.lower() for word in named)
     # In mid-stream some providers say as a number what the status would have been.
     numbers = (error.get(name) for name in ("status_code", "raw_status_code", "code", "http_code"))
     said = next((n for n in numbers if isinstance(n, int) and not isinstance(n, bool) and 400 <= n < 600), None)  # noqa: PLR2004  the statuses that are errors
     kind = _kind(status if failed else said, words, message)
-    named = (word for word in (error.get("code"), error.get("type")) if isinstance(word, str) and word)
-    code = _blotted(next(named, "" if said is None else str(said)))[:100] or None
+    code = _blotted(named[0] if named else "" if said is None else str(said))[:100] or None
     return ProviderError(kind, _blotted(message) or f"an error without words ({kind})", status, code, partial=partial)
 
 

@@ -1,0 +1,377 @@
+"""Converse and ConverseStream: the protocol of Amazon Bedrock, one for the models of all vendors that it serves.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html. The older InvokeModel, where every
+vendor's body is another, is not spoken: Converse reaches the same models, and Claude's own body brings nothing that we ask for.
+
+Models are not listed: Bedrock lists them at another host (`bedrock.REGION.amazonaws.com`, the control plane), and a key
+goes to no other origin than the one that the user configured it for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from glossator_providers.catalog import Provider, Row
+from glossator_providers.dialects import failure
+from glossator_providers.dialects.characters import Joiner, mend
+from glossator_providers.dialects.dialect import Payload
+from glossator_providers.dialects.openai_chat import serialised
+from glossator_providers.dialects.values import count, mapping, parse, text
+from glossator_providers.errors import Kind, ProviderError
+from glossator_providers.framing import Frame, Framing
+from glossator_providers.model import (
+    Delta,
+    Effort,
+    Finished,
+    FinishReason,
+    Message,
+    ModelInfo,
+    Reasoning,
+    Request,
+    Role,
+    Started,
+    Text,
+    Tool,
+    ToolCall,
+    Usage,
+)
+
+framing: Framing = "amazon"
+
+_REASONS: Mapping[str, FinishReason] = {
+    "end_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "max_tokens": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "guardrail_intervened": FinishReason.REFUSED,
+    "content_filtered": FinishReason.REFUSED,
+    # `malformed_model_output` and `malformed_tool_use` are neither an end nor a refusal: OTHER.
+}
+
+# Models that take a cache point; every other refuses the whole request with 403 where there is one. What names no
+# model, as the ARN of an application's inference profile, gets none.
+# https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html#prompt-caching-models
+_CACHES = re.compile(
+    r"amazon\.nova-(?:2-|micro|lite|pro|premier)|anthropic\.claude-(?!v2|instant|3-sonnet|3-haiku|3-opus|3-5-sonnet)"
+)
+# Claudes that think to a budget, and only then; later ones decide for themselves, guided by an effort:
+# https://docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-adaptive-thinking.html
+_BUDGETED = re.compile(r"anthropic\.claude-(?:3-7-|(?:sonnet|opus|haiku)-4-(?:[015]-|2025))")
+_UNTHINKING = re.compile(r"anthropic\.claude-(?:v2|instant|3-(?!7-))")
+_BUDGETS = {Effort.LOW: 1024, Effort.MEDIUM: 2048, Effort.HIGH: 8192}  # tokens; 1024 is the least
+
+
+def encode(request: Request, provider: Provider) -> Payload:
+    """Write the request down; a cache point follows what the system says, since that and the tools are what stays the same."""
+    model = mend(request.model or provider.model)
+    body: dict[str, Any] = {}
+    # An empty block would be an error, so an empty message of the system is left out.
+    system: list[dict[str, Any]] = [
+        {"text": message.text} for message in request.messages if message.role is Role.SYSTEM and message.text.strip()
+    ]
+    if system:
+        body["system"] = [*system, {"cachePoint": {"type": "default"}}] if _CACHES.search(model) else system
+    body["messages"] = _turns(request.messages)
+    limits: dict[str, Any] = {"maxTokens": request.max_tokens or provider.max_tokens}
+    more = _thinking(model, request.effort)
+    if "thinking" in more:
+        # The answer keeps the room that it was promised; sampling cannot be changed while Claude thinks:
+        # https://docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-extended-thinking.html
+        limits["maxTokens"] += more["thinking"].get("budget_tokens", 0)
+    else:
+        if request.temperature is not None:
+            limits["temperature"] = request.temperature
+        if request.top_p is not None:
+            limits["topP"] = request.top_p
+        if request.top_k is not None:
+            more |= _top_k(model, request.top_k)
+    if request.stop:
+        limits["stopSequences"] = list(request.stop)
+    body["inferenceConfig"] = limits
+    if request.tools:
+        body["toolConfig"] = {"tools": [_tool(tool) for tool in request.tools]}
+    if request.structure is not None:
+        schema = {"name": request.structure.name, "schema": request.structure.schema}
+        body["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}}
+    if more:
+        body["additionalModelRequestFields"] = more
+    # The name of a model may be an ARN: its slashes and colons are part of one step of the path.
+    path = f"/model/{quote(model, safe='')}/{'converse-stream' if request.stream else 'converse'}"
+    return Payload("POST", path, (("content-type", "application/json"),), serialised(body))
+
+
+def _turns(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Return the conversation in turns that alternate, as the models insist: all that follows an assistant is one user's."""
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role is Role.SYSTEM:
+            continue
+        role = "assistant" if message.role is Role.ASSISTANT else "user"
+        blocks = _blocks(message)
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": role, "content": blocks})
+    return turns
+
+
+def _blocks(message: Message) -> list[dict[str, Any]]:
+    """Return the parts of one message; a blank text would be refused, so it is left out."""
+    said = [{"text": message.text}] if message.text.strip() else []
+    if message.role is Role.TOOL:
+        return [{"toolResult": {"toolUseId": message.answers or "", "content": said}}]
+    called = [
+        {"toolUse": {"toolUseId": call.id, "name": call.name, "input": _arguments(call.arguments)}}
+        for call in message.calls
+    ]
+    return [*said, *called]
+
+
+def _arguments(written: str) -> Mapping[str, Any]:
+    """Return the arguments that a model wrote; what is no JSON object cannot be sent back, and stands for no arguments."""
+    try:
+        return mapping(json.loads(written))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    described = {"description": tool.description} if tool.description else {}
+    return {"toolSpec": {"name": tool.name, **described, "inputSchema": {"json": json.loads(tool.schema)}}}
+
+
+def _thinking(model: str, effort: Effort | None) -> dict[str, Any]:
+    """Return the fields that set how much a model thinks, in its vendor's own words; none where it knows none."""
+    if effort is None:
+        return {}
+    if "amazon.nova-2-" in model:
+        # https://docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html: "high" admits no bound of the answer.
+        if effort is Effort.NONE:
+            return {"reasoningConfig": {"type": "disabled"}}
+        level = "low" if effort is Effort.LOW else "medium"
+        return {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": level}}
+    if effort is Effort.NONE:
+        return {}  # unasked, the older ones do not think; the others cannot be kept from it
+    if "anthropic.claude-" in model and not _UNTHINKING.search(model):
+        if _BUDGETED.search(model):
+            return {"thinking": {"type": "enabled", "budget_tokens": _BUDGETS[effort]}}
+        return {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort.value}}
+    if "openai." in model:
+        return {"reasoning_effort": effort.value}
+    return {}
+
+
+def _top_k(model: str, top_k: int) -> dict[str, Any]:
+    """Return the field for top-k, which Converse itself does not have; none where the vendor has none."""
+    if "amazon.nova-" in model:
+        return {
+            "inferenceConfig": {"topK": top_k}
+        }  # https://docs.aws.amazon.com/nova/latest/userguide/complete-request-schema.html
+    if "anthropic." in model or "mistral." in model:
+        return {"top_k": top_k}
+    return {}
+
+
+def decoder(row: Row | None = None) -> ConverseDecoder:  # noqa: ARG001  no row differs from this protocol so far
+    """Make the state for one streamed answer."""
+    return ConverseDecoder()
+
+
+class ConverseDecoder:
+    """The state of one streamed answer; it is complete with `messageStop` and then `metadata`."""
+
+    def __init__(self) -> None:
+        self._content = Joiner()
+        self._reasoning = Joiner()
+        self._calls: dict[int, tuple[str, str, list[str]]] = {}  # by block: id, name, pieces of the arguments
+        self._finished = False
+        self._partial = False  # text of the answer was given out
+        self.done = False
+
+    def decode(self, frame: Frame) -> list[Delta]:
+        """Read one frame."""
+        if self.done:
+            return []
+        if frame.failed:
+            raise _reported(frame, partial=self._partial)
+        data = frame.data.strip()
+        if not data:
+            return []
+        event = mapping(parse(data, partial=self._partial))
+        deltas: list[Delta] = []
+        match frame.event:
+            case "contentBlockStart":
+                self._open(event)
+            case "contentBlockDelta":
+                self._continue(event, deltas)
+            case "contentBlockStop":
+                self._close(_index(event), deltas)
+            case "messageStop":
+                self._finish(text(event.get("stopReason")), deltas)
+            case "metadata":
+                deltas += _metadata(event)
+                self.done = self._finished
+            case _:
+                pass  # `messageStart`, and whatever the future brings
+        return deltas
+
+    def end(self) -> None:
+        """Say that the body has ended."""
+        if not self.done:
+            raise ProviderError(
+                Kind.BROKEN_STREAM,
+                "the answer broke off: the connection ended before the stream's last events, messageStop and metadata",
+                partial=self._partial,
+            )
+
+    def _open(self, event: Mapping[str, Any]) -> None:
+        """Remember a tool that is called; one that the server calls for itself, `server_tool_use`, is its own affair."""
+        tool = mapping(mapping(event.get("start")).get("toolUse"))
+        if tool and tool.get("type") != "server_tool_use":
+            self._calls[_index(event)] = (mend(text(tool.get("toolUseId"))), mend(text(tool.get("name"))), [])
+
+    def _continue(self, event: Mapping[str, Any], deltas: list[Delta]) -> None:
+        """Give out a piece of text or thought; signatures and redacted thoughts stay here."""
+        delta = mapping(event.get("delta"))
+        call = self._calls.get(_index(event))
+        if call is not None:
+            call[2].append(text(mapping(delta.get("toolUse")).get("input")))
+        thought = text(mapping(delta.get("reasoningContent")).get("text"))
+        self._give(self._reasoning.feed(thought), self._content.feed(text(delta.get("text"))), deltas)
+
+    def _give(self, thought: str, content: str, deltas: list[Delta]) -> None:
+        if thought:
+            deltas.append(Reasoning(thought))
+        if content:
+            self._partial = True
+            deltas.append(Text(content))
+
+    def _close(self, index: int, deltas: list[Delta]) -> None:
+        call = self._calls.pop(index, None)
+        if call is not None:
+            identifier, name, pieces = call
+            deltas.append(ToolCall(identifier, name, mend("".join(pieces)) or "{}"))
+
+    def _finish(self, reason: str, deltas: list[Delta]) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        self._give(self._reasoning.end(), self._content.end(), deltas)
+        for index in list(self._calls):
+            self._close(index, deltas)
+        deltas.append(Finished(_REASONS.get(reason, FinishReason.OTHER), mend(reason) or None))
+
+
+def read(body: bytes) -> list[Delta]:
+    """Read a whole answer that was not streamed; raises ProviderError where it is a failure or no answer."""
+    value = parse(body)
+    failure.check(value)
+    whole = mapping(value)
+    content = mapping(mapping(whole.get("output")).get("message")).get("content")
+    if not isinstance(content, list):
+        raise ProviderError(
+            Kind.BROKEN_STREAM, "the provider's answer holds no message; check the address, or ask again"
+        )
+    deltas: list[Delta] = []
+    for item in content:
+        block = mapping(item)
+        thought = text(mapping(mapping(block.get("reasoningContent")).get("reasoningText")).get("text"))
+        said, tool = text(block.get("text")), mapping(block.get("toolUse"))
+        if thought:
+            deltas.append(Reasoning(mend(thought)))
+        if said:
+            deltas.append(Text(mend(said)))
+        if tool and tool.get("type") != "server_tool_use":
+            arguments = mend(json.dumps(tool.get("input"), ensure_ascii=False)) if tool.get("input") else "{}"
+            deltas.append(ToolCall(mend(text(tool.get("toolUseId"))), mend(text(tool.get("name"))), arguments))
+    deltas += _metadata(whole)
+    reason = text(whole.get("stopReason"))
+    deltas.append(Finished(_REASONS.get(reason, FinishReason.OTHER), mend(reason) or None))
+    return deltas
+
+
+def explain(
+    status: int, headers: Mapping[str, str], body: bytes, *, clock: Callable[[], float] = time.time
+) -> ProviderError:
+    """Classify a failed call; the failure's name stands in the header `x-amzn-ErrorType`, the sentence in the body."""
+    told = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
+    try:
+        whole = mapping(json.loads(body))
+    except (ValueError, RecursionError):
+        whole = {}
+    name = _name(told) or _name(text(whole.get("__type"))) or text(whole.get("code"))
+    # A capital letter is what the gate before Bedrock writes, for instance to somebody with a wrong key.
+    message = text(whole.get("message")) or text(whole.get("Message"))
+    if name or message:
+        body = serialised({"message": message or name, "code": name})
+    return failure.explain(status, headers, body, clock=clock)
+
+
+def _name(told: str) -> str:
+    """Return the bare name of an exception, without its shape's namespace before and the address of its maker behind."""
+    return told.partition(":")[0].rpartition("#")[2].strip()
+
+
+def _reported(frame: Frame, *, partial: bool) -> ProviderError:
+    """Return the failure that an exception in the stream reports, or an error that stands outside of the protocol's model."""
+    try:
+        value = mapping(json.loads(frame.data))
+    except (ValueError, RecursionError):
+        value = {}
+    name = frame.event or "an error without a name"
+    message = text(value.get("message")) or text(value.get("originalMessage")) or name
+    error = failure.reported({"error": {"message": message, "code": name}}, partial=partial)
+    assert error is not None
+    return error
+
+
+def list_models() -> Payload:
+    """Refuse to ask for the models: the list is at another origin; raises ProviderError(BAD_REQUEST)."""
+    raise _unlisted()
+
+
+def models(body: bytes) -> list[ModelInfo]:  # noqa: ARG001  nobody can have asked for it
+    """Refuse to read a list of models; raises ProviderError(BAD_REQUEST)."""
+    raise _unlisted()
+
+
+def _unlisted() -> ProviderError:
+    return ProviderError(
+        Kind.BAD_REQUEST,
+        "Bedrock lists its models at another address than it answers at, so it was not asked; "
+        "they are in its console, and in: aws bedrock list-inference-profiles",
+    )
+
+
+def _index(event: Mapping[str, Any]) -> int:
+    return count(event.get("contentBlockIndex")) or 0
+
+
+def _metadata(told: Mapping[str, Any]) -> list[Delta]:
+    """Return which model a router of prompts chose, where one did, and the usage."""
+    deltas: list[Delta] = []
+    chosen = text(mapping(mapping(told.get("trace")).get("promptRouter")).get("invokedModelId"))
+    if chosen:
+        deltas.append(Started(mend(chosen)))
+    counted = mapping(told.get("usage"))
+    if counted:
+        deltas.append(_usage(counted))
+    return deltas
+
+
+def _usage(told: Mapping[str, Any]) -> Usage:
+    """Return the tokens with the whole prompt as input: here `inputTokens` counts only what the cache had no part in.
+
+    https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
+    """
+    plain = count(told.get("inputTokens"))
+    cached = count(told.get("cacheReadInputTokens"))
+    written = count(told.get("cacheWriteInputTokens"))
+    asked = None if plain is None else plain + (cached or 0) + (written or 0)
+    return Usage(asked, count(told.get("outputTokens")), cached, told_input_tokens=plain if plain != asked else None)
