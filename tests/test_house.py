@@ -84,6 +84,8 @@ LISTENS = {
     "glossator_providers.testing": "a provider for tests, driven by hand: it listens on loopback and never connects",
     "glossator.lsp.tcp": "`serve --tcp` waits on loopback for the editor, and never connects",
 }
+# google-auth may connect too: it is given the door's own exchange, and none of its transports is imported.
+GOOGLE_SIGNER = "glossator_providers.google_tokens"
 SIGNER = "glossator_providers.aws"  # botocore has an HTTP client of its own: it is wanted for its signatures alone
 PRINTS = {
     "glossator.__main__": "`--version` and the usage are answered before the command line is imported",
@@ -188,6 +190,10 @@ def check_one_door(module: Module) -> Iterator[str]:
         yield from importing(module, NETWORK)
     if module.name != SIGNER:
         yield from importing(module, ("botocore", "boto3"))
+    if module.name != GOOGLE_SIGNER:
+        yield from importing(module, ("google.auth", "google.oauth2"))
+    else:
+        yield from importing(module, ("google.auth.transport", "google.auth.default", "google.auth.compute_engine"))
     for node in ast.walk(module.tree):
         if (
             isinstance(node, ast.Attribute)
@@ -306,6 +312,8 @@ def test_the_house_stands(check: Callable[[Module], Iterator[str]]) -> None:
         (check_one_door, "glossator.app", "import asyncio\nasyncio.open_connection('a', 1)"),
         (check_one_door, "glossator.lsp.tcp", "loop.create_connection(x)"),
         (check_one_door, "glossator_providers.router", "from botocore.session import Session"),
+        (check_one_door, "glossator_providers.router", "from google.oauth2 import service_account"),
+        (check_one_door, "glossator_providers.google_tokens", "import google.auth.transport.requests"),
         (check_only_privacy_clears, "glossator_providers.router", "Cleared(request, decision, policy, object())"),
         (check_only_privacy_clears, "glossator_providers.router", "object.__new__(Cleared)"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 import recorded
 from glossator_providers import dialects
 from glossator_providers.catalog import ROWS, Provider
+from glossator_providers.dialects.calls import Calls
 from glossator_providers.dialects.characters import Joiner, mend
 from glossator_providers.dialects.failure import explain
 from glossator_providers.dialects.ollama import context_for
@@ -20,15 +22,20 @@ from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.framing import Frame
 from glossator_providers.model import (
     Delta,
+    Effort,
     Finished,
     FinishReason,
     Fragment,
     Message,
+    Progress,
     Reasoning,
     Request,
     Role,
     Started,
+    Structure,
     Text,
+    Tool,
+    ToolCall,
     Usage,
 )
 
@@ -170,6 +177,171 @@ def test_usage_that_is_no_number_of_tokens_is_not_told(told: object) -> None:
     assert heard.usage in (None, Usage())
 
 
+# --- tools ---
+
+
+def test_a_call_whose_arguments_come_in_pieces_is_told_once_whole() -> None:
+    """Two calls in pieces that alternate are two calls; until they are whole, each piece is a sign of life."""
+    heard = chat(
+        chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "read", "arguments": ""}}]}),
+        chunk({"tool_calls": [{"index": 1, "id": "b", "function": {"name": "list", "arguments": '{"n"'}}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"p":"\ud83d'}}]}),
+        chunk({"tool_calls": [{"index": 1, "function": {"arguments": ":1}"}}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": '\ude00"}'}}]}),
+        chunk(finish="tool_calls"),
+        "[DONE]",
+    )
+    assert heard.error is None
+    assert heard.deltas == (
+        Started("m"),
+        *[Progress()] * 5,
+        ToolCall("a", "read", '{"p":"😀"}'),
+        ToolCall("b", "list", '{"n":1}'),
+        Finished(FinishReason.TOOL_CALLS, "tool_calls"),
+    )
+
+
+def test_calls_without_an_index_are_told_apart_by_their_ids() -> None:
+    """Gateways leave the index out, send arguments as an object, or use the form of 2023; a call without a name is none."""
+    heard = chat(
+        chunk({"tool_calls": [{"id": "a", "function": {"name": "read", "arguments": "{"}}]}),
+        chunk({"tool_calls": [{"function": {"arguments": "}"}}]}),
+        chunk({"tool_calls": [{"id": "b", "function": {"name": "list", "arguments": {"n": 1}}}, {"index": 7}]}),
+        chunk(finish="tool_calls"),
+        "[DONE]",
+    )
+    assert heard.calls == [ToolCall("a", "read", "{}"), ToolCall("b", "list", '{"n":1}')]
+    old = chat(chunk({"function_call": {"name": "f", "arguments": "{}"}}), chunk(finish="function_call"), "[DONE]")
+    assert old.calls == [ToolCall("call_0", "f", "{}")]
+    several = [{"function": {"name": "f", "arguments": "{}"}}, {"function": {"name": "g", "arguments": "{}"}}]
+    assert [call.name for call in chat(chunk({"tool_calls": several}), chunk(finish="stop"), "[DONE]").calls] == [
+        "f",
+        "g",
+    ]
+
+
+def test_a_call_that_was_cut_off_is_none() -> None:
+    """A stream that ends inside a call's arguments gives no call to act upon."""
+    piece = {"index": 0, "id": "a", "function": {"name": "delete", "arguments": '{"path": "/'}}
+    heard = chat(chunk({"tool_calls": [piece]}))
+    assert heard.calls == []
+    assert heard.error is not None
+
+
+def test_arguments_that_do_not_end_are_given_up() -> None:
+    """Arguments are bounded as texts are."""
+    calls = Calls()
+    calls.feed(0, name="f", arguments="x" * (16 << 20))
+    with pytest.raises(ProviderError, match="does not end"):
+        calls.feed(0, arguments="x")
+
+
+def conversation() -> Request:
+    """Return a conversation in which two tools were called, one of them with arguments that are no JSON."""
+    said = (Fragment("", ()),)
+    calls = (ToolCall("a", "read", '{"p":1}'), ToolCall("b", "list", "{broken"))
+    return Request(
+        messages=(
+            Message(Role.USER, (Fragment("do it", ()),)),
+            Message(Role.ASSISTANT, said, calls=calls),
+            Message(Role.TOOL, (Fragment("one", ()),), answers="a"),
+            Message(Role.TOOL, (Fragment("two", ()),), answers="b"),
+        ),
+        tools=(Tool("read", "Read", '{"type":"object"}'),),
+        effort=Effort.HIGH,
+    )
+
+
+def sent(kind: str, request: Request, *, model: str = "m") -> dict[str, Any]:
+    """Return the body that is sent to a provider of this kind."""
+    body: dict[str, Any] = json.loads(
+        dialects.get(ROWS[kind].dialect).encode(request, replace(provider(kind), model=model)).body
+    )
+    return body
+
+
+def test_the_results_of_one_turn_are_one_message_for_anthropic() -> None:
+    """Anthropic wants all results in the turn that follows the calls, and arguments as an object whatever was written."""
+    turns = sent("anthropic", conversation())["messages"]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
+    assert [block["input"] for block in turns[1]["content"]] == [{"p": 1}, {}]
+    assert [block["tool_use_id"] for block in turns[2]["content"]] == ["a", "b"]
+
+
+def test_ollama_is_told_which_tool_brought_a_result() -> None:
+    """Ollama goes by the tool's name, which is found by the id of the call that is answered."""
+    turns = sent("ollama", conversation())["messages"]
+    assert [turn.get("tool_name") for turn in turns] == [None, None, "read", "list"]
+    assert turns[1]["tool_calls"][1]["function"]["arguments"] == {}
+    heard = lines(
+        {"message": {"tool_calls": [{"function": {"name": "f", "arguments": {"a": "é"}}}]}},
+        {"message": {"tool_calls": [{"id": "x", "function": {"name": "g"}}]}, "done": True},
+    )
+    assert heard.calls == [ToolCall("call_0", "f", '{"a":"é"}'), ToolCall("x", "g", "{}")]
+
+
+def test_thoughts_that_were_not_kept_are_not_asked_for_again() -> None:
+    """After a tool's result DeepSeek, and Claude that thinks by a number of tokens, would want their thoughts back."""
+    assert sent("deepseek", conversation())["thinking"] == {"type": "disabled"}
+    assert "thinking" not in sent("anthropic", conversation(), model="claude-haiku-4-5")
+    assert sent("anthropic", conversation(), model="claude-sonnet-5-5")["output_config"] == {"effort": "high"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "effort", "expected"),
+    [
+        ("openai", "gpt-6-sol", Effort.LOW, {"reasoning_effort": "low"}),
+        ("openai", "gpt-6-sol", Effort.NONE, {"reasoning_effort": "none"}),
+        ("mistral", "mistral-small-latest", Effort.MEDIUM, {"reasoning_effort": "high"}),
+        ("mistral", "mistral-small-latest", Effort.LOW, {"reasoning_effort": "none"}),
+        ("openrouter", "x/y", Effort.HIGH, {"reasoning": {"effort": "high"}}),
+        ("deepseek", "deepseek-v4-pro", Effort.NONE, {"thinking": {"type": "disabled"}}),
+        ("llamacpp", "m", Effort.NONE, {"chat_template_kwargs": {"enable_thinking": False}}),
+        ("vllm", "m", Effort.LOW, {"chat_template_kwargs": {"enable_thinking": True, "reasoning_effort": "low"}}),
+        ("ollama", "gpt-oss:20b", Effort.LOW, {"think": "low"}),
+        ("ollama", "qwen3", Effort.NONE, {"think": False}),
+        ("anthropic", "claude-haiku-4-5", Effort.LOW, {"thinking": {"type": "enabled", "budget_tokens": 2048}}),
+        ("anthropic", "claude-haiku-4-5", Effort.HIGH, {"thinking": {"type": "enabled", "budget_tokens": 3072}}),
+        ("anthropic", "claude-haiku-4-5", Effort.NONE, {}),
+        ("anthropic", "claude-3-5-haiku-latest", Effort.HIGH, {}),
+        ("anthropic", "claude-sonnet-5-5", Effort.NONE, {"output_config": {"effort": "low"}}),
+        (
+            "anthropic",
+            "claude-sonnet-5-5",
+            Effort.HIGH,
+            {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}},
+        ),
+    ],
+)
+def test_each_provider_is_told_how_much_to_think_in_its_own_words(
+    kind: str, model: str, effort: Effort, expected: dict[str, Any]
+) -> None:
+    """What is added to the body by an effort is what the vendor's page says, and nothing else."""
+    plain = sent(kind, Request(messages=()), model=model)
+    body = sent(kind, Request(messages=(), effort=effort), model=model)
+    assert {name: value for name, value in body.items() if name not in plain} == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "expected"),
+    [
+        (
+            "openai",
+            "response_format",
+            {"type": "json_schema", "json_schema": {"name": "n", "schema": {}, "strict": True}},
+        ),
+        ("deepseek", "response_format", {"type": "json_object"}),
+        ("anthropic", "output_config", {"format": {"type": "json_schema", "schema": {}}}),
+        ("ollama", "format", {}),
+    ],
+)
+def test_the_shape_of_an_answer_is_asked_for_where_it_can_be_promised(
+    kind: str, field: str, expected: dict[str, Any]
+) -> None:
+    """A structure goes into the vendor's own field, in its own form."""
+    assert sent(kind, Request(messages=(), structure=Structure("n", "{}")))[field] == expected
+
+
 # --- halves of characters ---
 
 
@@ -199,20 +371,20 @@ def test_any_text_can_be_sent(text: str) -> None:
     """Lone surrogates in a document, which no UTF-8 can hold, do not keep it from being asked about."""
     for row in ROWS.values():
         body = dialects.get(row.dialect).encode(asked(text), provider(row.kind)).body
-        assert json.loads(body)["messages"][0]["content"] == mend(text)
+        assert mend(text) in recorded.strings(json.loads(body))
 
 
 def provider(kind: str) -> Provider:
     """Make a provider of this kind."""
     row = ROWS[kind]
-    return Provider(name=kind, row=row, model="m", base_url=row.base_url or "http://127.0.0.1:1/v1")
+    return Provider(name=kind, row=row, model="m", base_url=row.base_url or "http://127.0.0.1:1/v1", project="p")
 
 
 # --- Anthropic ---
 
 
 def test_thoughts_are_kept_apart_and_the_rest_passed_over() -> None:
-    """Thinking is Reasoning; signatures, redacted thoughts, citations, tools' input and future events are nothing."""
+    """Thinking is Reasoning; signatures are a sign of life; redacted thoughts, citations and future events are nothing."""
     heard = messages(
         {"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 3}}},
         {"type": "ping"},
@@ -222,7 +394,6 @@ def test_thoughts_are_kept_apart_and_the_rest_passed_over() -> None:
         {"type": "content_block_start", "content_block": {"type": "redacted_thinking", "data": "x"}},
         {"type": "content_block_start", "content_block": {"type": "text", "text": "a"}},
         {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "b"}},
-        {"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": "{"}},
         {"type": "content_block_delta", "delta": {"type": "hologram_delta", "text": "?"}},
         {"type": "message_rewound"},
         {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 4}},
@@ -234,6 +405,7 @@ def test_thoughts_are_kept_apart_and_the_rest_passed_over() -> None:
         Usage(3),
         Reasoning("h"),
         Reasoning("m"),
+        Progress(),
         Text("a"),
         Text("b"),
         Usage(3, 4),
@@ -414,10 +586,24 @@ WORDS = [
     *("data", "id", "name", "code", "status", "details", "metadata", "raw", "detail", "loc", "msg", "x_groq", "meta"),
     *("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "cached_tokens", "reasoning"),
     *("input_tokens", "output_tokens", "retryDelay", "retry_after", "refusal", "tool_calls", "raw_status_code"),
+    *("function", "arguments", "function_call", "input", "partial_json", "tool"),
 ]
 VALUES = [
     *("text_delta", "message_start", "message_delta", "message_stop", "content_block_delta", "error", "stop", "length"),
-    *("thinking", "text", "thinking_delta", "message", "chat.completion", "\ud83d", "\ude00", "\0", "{", '{"error":1}'),
+    *(
+        "tool_use",
+        "input_json_delta",
+        "thinking",
+        "text",
+        "thinking_delta",
+        "message",
+        "chat.completion",
+        "\ud83d",
+        "\ude00",
+        "\0",
+        "{",
+        '{"error":1}',
+    ),
 ]
 leaves = (
     st.none()
@@ -446,7 +632,12 @@ def checked(deltas: list[Delta]) -> None:
                 (model + (host or "")).encode("utf-8")
             case Finished(_, raw):
                 (raw or "").encode("utf-8")
-            case Usage():
+            case ToolCall(identity, tool, arguments):
+                assert identity
+                assert tool
+                assert arguments
+                (identity + tool + arguments).encode("utf-8")
+            case Usage() | Progress():
                 pass
 
 

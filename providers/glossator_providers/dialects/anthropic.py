@@ -8,23 +8,29 @@ protocol, on every model, and is the one under which all recorded traffic was ma
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from glossator_providers import traits
 from glossator_providers.catalog import Provider, Row
 from glossator_providers.dialects import failure
+from glossator_providers.dialects.calls import Calls
 from glossator_providers.dialects.characters import Joiner, mend
 from glossator_providers.dialects.dialect import Payload
-from glossator_providers.dialects.openai_chat import serialised
-from glossator_providers.dialects.values import count, items, mapping, parse, text
+from glossator_providers.dialects.openai_chat import sampling, serialised
+from glossator_providers.dialects.values import arguments_of, count, items, mapping, parse, text
 from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.framing import Frame
 from glossator_providers.model import (
     Delta,
+    Effort,
     Finished,
     FinishReason,
+    Message,
     ModelInfo,
+    Progress,
     Reasoning,
     Request,
     Role,
@@ -48,35 +54,101 @@ _REASONS: Mapping[str, FinishReason] = {
 }
 
 
+# How many tokens an older model may think, where it wants a number.
+_BUDGETS: Mapping[Effort, int] = {Effort.LOW: 2048, Effort.MEDIUM: 8192, Effort.HIGH: 16384}
+_LEAST_BUDGET = 1024  # https://platform.claude.com/docs/en/build-with-claude/extended-thinking
+
+
 def encode(request: Request, provider: Provider) -> Payload:
-    """Write the request down; what the system says is marked for the cache, since it is what stays the same."""
-    body: dict[str, Any] = {
-        "model": request.model or provider.model,
-        "max_tokens": request.max_tokens or provider.max_tokens,
-        "messages": [
-            {"role": message.role.value, "content": message.text}
-            for message in request.messages
-            if message.role is not Role.SYSTEM
-        ],
-    }
-    # An empty block would be an error, so an empty message of the system is left out.
-    system = [
-        {"type": "text", "text": message.text}
-        for message in request.messages
-        if message.role is Role.SYSTEM and message.text.strip()
-    ]
-    if system:
-        # Everything up to this mark is cached; what is too short for it is sent as ever, at no cost:
-        # https://platform.claude.com/docs/en/build-with-claude/prompt-caching
-        body["system"] = [*system[:-1], {**system[-1], "cache_control": {"type": "ephemeral"}}]
-    if request.temperature is not None:
-        body["temperature"] = request.temperature
+    """Write the request down; nothing optional is sent that was not asked for."""
+    model = request.model or provider.model
+    longest = request.max_tokens or provider.max_tokens
+    body: dict[str, Any] = {"model": model, "max_tokens": longest, "messages": _turns(request.messages)}
+    body |= _stable(request)
+    thinking, output = _thinking(request, model, longest=longest)
+    if request.structure is not None:
+        # https://platform.claude.com/docs/en/build-with-claude/structured-outputs
+        output["format"] = {"type": "json_schema", "schema": mapping(parse(request.structure.schema))}
+    if thinking:
+        body["thinking"] = thinking
+    if output:
+        body["output_config"] = output
+    if "budget_tokens" not in thinking:  # a model that thinks by a number of tokens draws them as it will
+        body |= sampling(request)
     if request.stop:
         body["stop_sequences"] = list(request.stop)
     if request.stream:
         body["stream"] = True
     headers = (("accept", "application/json"), ("content-type", "application/json"), VERSION)
     return Payload("POST", "/v1/messages", headers, serialised(body))
+
+
+def _stable(request: Request) -> dict[str, Any]:
+    """Write down the tools and what the system says, marked for the cache, since they are what stays the same.
+
+    Everything up to the mark is cached, the tools first; what is too short for it is sent as ever, at no cost:
+    https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+    """
+    system: list[dict[str, Any]] = [
+        {"type": "text", "text": message.text}
+        for message in request.messages
+        if message.role is Role.SYSTEM and message.text.strip()  # an empty block would be an error
+    ]
+    tools: list[dict[str, Any]] = [
+        {"name": tool.name, "description": tool.description, "input_schema": mapping(parse(tool.schema))}
+        for tool in request.tools
+    ]
+    for last in (system or tools)[-1:]:
+        last["cache_control"] = {"type": "ephemeral"}
+    return {name: blocks for name, blocks in (("system", system), ("tools", tools)) if blocks}
+
+
+def _thinking(request: Request, model: str, *, longest: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return how this model is told to think, `thinking` and its part of `output_config`: newer ones by effort, older ones by tokens."""
+    if request.effort is None:
+        return {}, {}
+    match traits.thinking(model):
+        case "effort" if request.effort is Effort.NONE:
+            return {}, {"effort": Effort.LOW.value}  # they always think: as little as they can is all there is
+        case "effort":
+            return {"type": "adaptive"}, {"effort": request.effort.value}
+        case "budget":
+            # Going on after a tool's result it would want its thoughts back, signed, which a conversation does not keep.
+            if request.effort is Effort.NONE or any(message.calls for message in request.messages):
+                return {}, {}
+            budget = min(_BUDGETS[request.effort], longest - _LEAST_BUDGET)
+            return ({"type": "enabled", "budget_tokens": budget}, {}) if budget >= _LEAST_BUDGET else ({}, {})
+        case None:
+            return {}, {}
+
+
+def _turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
+    """Write the turns down; what tools brought is said by the user, and all results of one turn stand in one message."""
+    turns: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] | None = None
+    for message in messages:
+        if message.role is Role.SYSTEM:
+            continue
+        if message.role is Role.TOOL:
+            if results is None:
+                results = []
+                turns.append({"role": "user", "content": results})
+            results.append({"type": "tool_result", "tool_use_id": message.answers or "", "content": message.text})
+            continue
+        results = None
+        turns.append({"role": message.role.value, "content": _blocks(message) if message.calls else message.text})
+    return turns
+
+
+def _blocks(message: Message) -> list[dict[str, Any]]:
+    said = [{"type": "text", "text": message.text}] if message.text.strip() else []
+    return [
+        *said,
+        *(
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments_of(call)}
+            for call in message.calls
+        ),
+    ]
 
 
 def decoder(row: Row | None = None) -> MessagesDecoder:  # noqa: ARG001  no row differs from this protocol so far
@@ -93,6 +165,7 @@ class MessagesDecoder:
         self._started = False
         self._usage = Usage()
         self._tokens: dict[str, int] = {}
+        self._calls = Calls()
         self._finished = False
         self._partial = False  # text of the answer was given out
         self.done = False
@@ -112,8 +185,11 @@ class MessagesDecoder:
                 self._start(message, deltas)
                 self._count(message.get("usage"), deltas)
             case "content_block_start":
-                self._speak(mapping(event.get("content_block")), deltas)
+                block = mapping(event.get("content_block"))
+                self._call(event.get("index"), block, deltas)
+                self._speak(block, deltas)
             case "content_block_delta":
+                self._call(event.get("index"), mapping(event.get("delta")), deltas)
                 self._speak(mapping(event.get("delta")), deltas)
             case "message_delta":
                 self._count(event.get("usage"), deltas)
@@ -145,8 +221,24 @@ class MessagesDecoder:
             self._started = True
             deltas.append(Started(mend(model)))
 
+    def _call(self, index: object, block: Mapping[str, Any], deltas: list[Delta]) -> None:
+        """Take the beginning of a tool call or a piece of its arguments; tools that the server runs itself are none of ours."""
+        key = count(index) or 0
+        match block.get("type"):
+            case "tool_use":
+                given = mapping(block.get("input"))  # empty, save from servers that do not stream it
+                written = json.dumps(given, ensure_ascii=False, separators=(",", ":")) if given else ""
+                self._calls.feed(key, identity=text(block.get("id")), name=text(block.get("name")), arguments=written)
+            case "input_json_delta":
+                self._calls.feed(key, arguments=text(block.get("partial_json")))
+            case "signature_delta":  # all that is heard of thoughts that are not shown
+                pass
+            case _:
+                return
+        deltas.append(Progress())
+
     def _speak(self, block: Mapping[str, Any], deltas: list[Delta]) -> None:
-        """Give out the text or the thought of a piece; signatures, redacted thoughts and tools' arguments stay here."""
+        """Give out the text or the thought of a piece; signatures and redacted thoughts stay here."""
         content = self._content.feed(text(block.get("text"))) if block.get("type") in ("text", "text_delta") else ""
         thought = (
             self._reasoning.feed(text(block.get("thinking")))
@@ -178,6 +270,7 @@ class MessagesDecoder:
             return
         self._finished = True
         self._give(self._reasoning.end(), self._content.end(), deltas)
+        deltas += self._calls.end()
         deltas.append(Finished(_REASONS.get(reason, FinishReason.OTHER), mend(reason) or None))
 
 
@@ -204,6 +297,13 @@ def _whole(message: Mapping[str, Any]) -> list[Delta]:
             deltas.append(Reasoning(mend(thought)))
         if block.get("type") == "text" and said:
             deltas.append(Text(mend(said)))
+    calls = Calls()
+    for place, item in enumerate(items(message.get("content"))):
+        block = mapping(item)
+        if block.get("type") == "tool_use":
+            written = json.dumps(mapping(block.get("input")), ensure_ascii=False, separators=(",", ":"))
+            calls.feed(place, identity=text(block.get("id")), name=text(block.get("name")), arguments=written)
+    deltas += calls.end()
     told = mapping(message.get("usage"))
     if told:
         deltas.append(_usage(told))
@@ -233,7 +333,7 @@ def models(body: bytes) -> list[ModelInfo]:
         raise ProviderError(Kind.BAD_REQUEST, "the address did not answer with a list of models; check base_url")
     entries = [mapping(item) for item in listed]
     return [
-        ModelInfo(mend(name), count(entry.get("max_input_tokens")))
+        ModelInfo(mend(name), count(entry.get("max_input_tokens")), count(entry.get("max_tokens")))
         for entry in entries
         if (name := text(entry.get("id")))
     ]

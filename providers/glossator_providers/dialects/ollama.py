@@ -6,25 +6,30 @@ OpenAI-compatible one because only here the context can be made large enough, an
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from glossator_providers.catalog import Provider, Row
 from glossator_providers.dialects import failure
+from glossator_providers.dialects.calls import Calls
 from glossator_providers.dialects.characters import Joiner, mend
 from glossator_providers.dialects.dialect import Payload
-from glossator_providers.dialects.openai_chat import serialised
-from glossator_providers.dialects.values import count, mapping, parse, text
+from glossator_providers.dialects.openai_chat import function, sampling, serialised
+from glossator_providers.dialects.values import arguments_of, count, items, mapping, parse, text
 from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.framing import Frame
 from glossator_providers.model import (
     Delta,
+    Effort,
     Finished,
     FinishReason,
+    Message,
     ModelInfo,
     Reasoning,
     Request,
+    Role,
     Started,
     Text,
     Usage,
@@ -50,29 +55,57 @@ def encode(request: Request, provider: Provider) -> Payload:
     """
     longest = request.max_tokens or provider.max_tokens
     options: dict[str, Any] = {"num_ctx": context_for(request, answer_tokens=longest), "num_predict": longest}
-    if request.temperature is not None:
-        options["temperature"] = request.temperature
+    options |= sampling(request)
     if request.stop:
         options["stop"] = list(request.stop)
     body: dict[str, Any] = {
         "model": request.model or provider.model,
-        "messages": [{"role": message.role.value, "content": message.text} for message in request.messages],
+        "messages": _turns(request.messages),
         "stream": request.stream,  # said both ways: it streams unless told not to
         "truncate": False,
         "shift": False,
         "options": options,
     }
+    if request.tools:
+        body["tools"] = [function(tool) for tool in request.tools]
+    if request.structure is not None:
+        body["format"] = mapping(
+            parse(request.structure.schema)
+        )  # https://docs.ollama.com/capabilities/structured-outputs
+    if request.effort is not None:
+        # A word for models that know several depths, which others take for "yes": https://docs.ollama.com/capabilities/thinking
+        body["think"] = False if request.effort is Effort.NONE else request.effort.value
     headers = (("accept", "application/json"), ("content-type", "application/json"))
     return Payload("POST", "/api/chat", headers, serialised(body))
+
+
+def _turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
+    """Write the turns down; a tool's result names the tool, since calls had no id for most of Ollama's life."""
+    names: dict[str, str] = {}
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        turn: dict[str, Any] = {"role": message.role.value, "content": message.text}
+        if message.calls:
+            names |= {call.id: call.name for call in message.calls}
+            turn["tool_calls"] = [
+                {"function": {"name": call.name, "arguments": arguments_of(call)}} for call in message.calls
+            ]
+        if message.role is Role.TOOL and message.answers in names:
+            turn["tool_name"] = names[message.answers]
+        turns.append(turn)
+    return turns
 
 
 def context_for(request: Request, *, answer_tokens: int) -> int:
     """Return the context to ask for, in tokens: a step that holds the prompt, guessed high, and the answer.
 
     Three bytes make at least one token in every tokenizer that local models use, for code and for Chinese alike,
-    save for long runs of symbols; 64 a message are for the template.
+    save for long runs of symbols; 64 a message or a tool are for the template.
     """
-    prompt = sum(len(message.text.encode("utf-8", "replace")) // 3 + 64 for message in request.messages)
+    texts = [message.text for message in request.messages]
+    texts += [call.name + call.arguments for message in request.messages for call in message.calls]
+    texts += [tool.name + tool.description + tool.schema for tool in request.tools]
+    prompt = sum(len(text.encode("utf-8", "replace")) // 3 + 64 for text in texts)
     context = _SMALLEST_CONTEXT
     while context < prompt + answer_tokens and context < _LARGEST_CONTEXT:
         context *= 2
@@ -92,6 +125,8 @@ class LineDecoder:
         self._reasoning = Joiner()
         self._model = ""
         self._host: str | None = None
+        self._calls = Calls()
+        self._number = 0
         self._partial = False  # text of the answer was given out
         self.done = False
 
@@ -109,6 +144,7 @@ class LineDecoder:
         thought = self._reasoning.feed(text(message.get("thinking")) or text(line.get("thinking")))
         # `/api/generate` says `response`: old servers and gateways answer in its form.
         content = self._content.feed(text(message.get("content")) or text(line.get("response")))
+        self._call(message)
         done = line.get("done") is True
         if done:
             thought += self._reasoning.end()
@@ -123,6 +159,7 @@ class LineDecoder:
             asked, answered = count(line.get("prompt_eval_count")), count(line.get("eval_count"))
             if (asked, answered) != (None, None):
                 deltas.append(Usage(asked, answered))
+            deltas += self._calls.end()
             reason = text(line.get("done_reason"))
             # Old versions give no reason, and then it is the end.
             deltas.append(Finished(_REASONS.get(reason or "stop", FinishReason.OTHER), mend(reason) or None))
@@ -135,6 +172,18 @@ class LineDecoder:
                 Kind.BROKEN_STREAM,
                 "the answer broke off: the connection ended before the line that says it is done",
                 partial=self._partial,
+            )
+
+    def _call(self, message: Mapping[str, Any]) -> None:
+        """Take the tool calls of a line; each is whole, its arguments are an object, and only newer versions give it an id."""
+        for item in items(message.get("tool_calls")):
+            call, told = mapping(item), mapping(mapping(item).get("function"))
+            arguments = told.get("arguments")
+            if not isinstance(arguments, str):
+                arguments = json.dumps(mapping(arguments), ensure_ascii=False, separators=(",", ":"))
+            self._number += 1
+            self._calls.feed(
+                self._number, identity=text(call.get("id")), name=text(told.get("name")), arguments=arguments
             )
 
     def _start(self, line: Mapping[str, Any], deltas: list[Delta]) -> None:

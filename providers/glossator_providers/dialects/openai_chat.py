@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from glossator_providers.catalog import Provider, Row
 from glossator_providers.dialects import failure
+from glossator_providers.dialects.calls import Calls
 from glossator_providers.dialects.characters import Joiner, mend
 from glossator_providers.dialects.dialect import Payload
 from glossator_providers.dialects.values import count, items, mapping, parse, text
@@ -20,13 +21,19 @@ from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.framing import Frame
 from glossator_providers.model import (
     Delta,
+    Effort,
     Finished,
     FinishReason,
+    Message,
     ModelInfo,
+    Progress,
     Reasoning,
     Request,
+    Role,
     Started,
+    Structure,
     Text,
+    Tool,
     Usage,
 )
 
@@ -54,13 +61,17 @@ def encode(request: Request, provider: Provider) -> Payload:
     row = provider.row
     body: dict[str, Any] = {
         "model": request.model or provider.model,
-        "messages": [{"role": message.role.value, "content": message.text} for message in request.messages],
+        "messages": [_message(message) for message in request.messages],
         row.max_tokens_field: request.max_tokens or provider.max_tokens,
     }
-    if request.temperature is not None:
-        body["temperature"] = request.temperature
+    body |= {name: value for name, value in sampling(request).items() if name != "top_k" or row.top_k}
     if request.stop:
         body["stop"] = list(request.stop)
+    if request.tools:
+        body["tools"] = [function(tool) for tool in request.tools]
+    if request.structure is not None:
+        body["response_format"] = _format(request.structure, row)
+    body |= _effort(request, row)
     if request.stream:
         body["stream"] = True
         options = {}
@@ -72,6 +83,65 @@ def encode(request: Request, provider: Provider) -> Payload:
             body["stream_options"] = options
     headers = (("accept", "application/json"), ("content-type", "application/json"))
     return Payload("POST", "/chat/completions", headers, serialised(body))
+
+
+def sampling(request: Request) -> dict[str, float]:
+    """Return how the next token is to be drawn, as far as it was asked for, in the names that most protocols share."""
+    wanted = {"temperature": request.temperature, "top_p": request.top_p, "top_k": request.top_k}
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _message(message: Message) -> dict[str, Any]:
+    """Write one turn down; one that only calls tools says nothing, which is null and not an empty text."""
+    written: dict[str, Any] = {"role": message.role.value, "content": message.text}
+    if message.role is Role.TOOL and message.answers is not None:
+        written["tool_call_id"] = message.answers
+    if message.calls:
+        written["content"] = message.text or None
+        written["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.calls
+        ]
+    return written
+
+
+def function(tool: Tool) -> dict[str, Any]:
+    """Write a tool down as Ollama wants it too; that the model may choose whether to call it is the default everywhere."""
+    declared = {"name": tool.name, "description": tool.description, "parameters": mapping(parse(tool.schema))}
+    return {"type": "function", "function": declared}
+
+
+def _format(structure: Structure, row: Row) -> dict[str, Any]:
+    if row.structure == "json_object":
+        return {"type": "json_object"}
+    schema = {"name": structure.name, "schema": mapping(parse(structure.schema)), "strict": True}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _effort(request: Request, row: Row) -> dict[str, Any]:
+    """Return how this row's provider is told how much to think; nothing where it cannot be told, or was not asked."""
+    effort = request.effort
+    if row.effort == "thinking" and any(message.calls for message in request.messages):
+        # Thinking, DeepSeek wants back with the tool's result what was thought before, which a conversation does not keep:
+        # https://api-docs.deepseek.com/guides/thinking_mode#tool-calls
+        effort = Effort.NONE
+    if effort is None:
+        return {}
+    match row.effort:
+        case "reasoning_effort":
+            return {"reasoning_effort": effort.value}
+        case "high-or-none":
+            return {"reasoning_effort": "none" if effort in (Effort.NONE, Effort.LOW) else "high"}
+        case "reasoning":
+            return {"reasoning": {"effort": effort.value}}
+        case "thinking":
+            return {"thinking": {"type": "disabled" if effort is Effort.NONE else "enabled"}}
+        case "template":
+            thinks = effort is not Effort.NONE
+            level = {"reasoning_effort": effort.value} if thinks else {}
+            return {"chat_template_kwargs": {"enable_thinking": thinks, **level}}
+        case None:
+            return {}
 
 
 def serialised(body: Mapping[str, Any]) -> bytes:
@@ -99,6 +169,7 @@ class ChatDecoder:
         self._model = ""
         self._usage = Usage()
         self._finish: str | None = None
+        self._calls = Calls()
         self._spoke = False  # anything at all was said: text, thought, refusal or a tool's name
         self._partial = False  # text of the answer was given out
         self._refused = False
@@ -149,6 +220,7 @@ class ChatDecoder:
         self._spoke = self._spoke or bool(
             thought or said or refusal or delta.get("tool_calls") or delta.get("function_call")
         )
+        called = _call_pieces(delta, self._calls)
         finish = text(choice.get("finish_reason"))
         reasoning, content = self._reasoning.feed(thought), self._content.feed(said + refusal)
         if finish:
@@ -159,6 +231,8 @@ class ChatDecoder:
         if content:
             self._partial = True
             deltas.append(Text(content))
+        elif called and not reasoning:
+            deltas.append(Progress())
         if finish in _BROKEN:
             raise ProviderError(
                 _BROKEN[finish],
@@ -168,6 +242,7 @@ class ChatDecoder:
             )
         if finish and self._finish is None:  # OpenRouter repeats it with the usage
             self._finish = finish
+            deltas += self._calls.end()
             deltas.append(Finished(self._reason(finish), mend(finish)))
 
     def _reason(self, finish: str) -> FinishReason:
@@ -220,6 +295,8 @@ def read(body: bytes) -> list[Delta]:
         deltas.append(Reasoning(mend(thought)))
     if said + refusal:
         deltas.append(Text(mend(said + refusal)))
+    calls = Calls()
+    _call_pieces(message, calls)
     usage = _usage(whole)
     if usage is not None:
         deltas.append(usage)
@@ -229,6 +306,7 @@ def read(body: bytes) -> list[Delta]:
         raise ProviderError(
             _BROKEN[finish], f"the provider gave up in the middle of the answer ({finish})", code=finish
         )
+    deltas += calls.end()
     reason = FinishReason.REFUSED if refusal else _REASONS.get(finish, FinishReason.OTHER)
     deltas.append(Finished(reason, mend(finish) or None))
     return deltas
@@ -273,6 +351,26 @@ def _context(entry: Mapping[str, Any]) -> int | None:
         meta.get("n_ctx"),
     )
     return next((tokens for tokens in map(count, told) if tokens), None)
+
+
+def _call_pieces(message: Mapping[str, Any], calls: Calls) -> bool:
+    """Take the tool calls, or their pieces, out of a message or a piece of one, and say whether there were any.
+
+    A call goes by its `index`; where a server sends none, as some gateways do, by its place, and a new id there begins
+    another call.
+    """
+    pieces = [mapping(item) for item in items(message.get("tool_calls"))]
+    if mapping(message.get("function_call")):  # what came before tools, still sent by old gateways
+        pieces.append({"function": message["function_call"]})
+    for place, piece in enumerate(pieces):
+        inner, identity = mapping(piece.get("function")), text(piece.get("id"))
+        index = count(piece.get("index"))
+        key = calls.key_of(place, identity) if index is None else index
+        arguments = inner.get("arguments")
+        if isinstance(arguments, dict):  # Ollama's way, which some gateways pass on
+            arguments = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+        calls.feed(key, identity=identity, name=text(inner.get("name")), arguments=text(arguments))
+    return bool(pieces)
 
 
 def _pieces(message: Mapping[str, Any]) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glossator_providers.errors import Kind, ProviderError
+from glossator_providers.model import ToolCall
 
 _DECODER = json.JSONDecoder()
 
@@ -47,6 +48,14 @@ def count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 53:
         return None
     return value
+
+
+def arguments_of(call: ToolCall) -> Mapping[str, Any]:
+    """Return a call's arguments as an object, for wires that take nothing else; empty where the model wrote no object."""
+    try:
+        return mapping(json.loads(call.arguments))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _look(data: str | bytes) -> str:
