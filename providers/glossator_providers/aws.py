@@ -62,7 +62,12 @@ class CredentialFinder:
                 if isinstance(found, RefreshableCredentials):
                     self._kept = found, region
                 frozen = None if found is None else found.get_frozen_credentials()
-            except (BotoCoreError, ClientError) as error:
+            except (
+                BotoCoreError,
+                ClientError,
+                OSError,
+                ValueError,
+            ) as error:  # ValueError: of a process that prints no JSON
                 self._kept = None
                 # Not its words: those of a credential process may quote what it printed.
                 raise ConfigError(
