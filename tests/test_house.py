@@ -20,7 +20,7 @@ PACKAGES = {"glossator_providers": ROOT / "providers", "glossator": ROOT / "serv
 FLOORS: dict[str, tuple[frozenset[str], ...]] = {
     "glossator_providers": (
         frozenset({"model", "errors"}),
-        frozenset({"framing", "secrets", "config_file", "retry", "traits"}),
+        frozenset({"framing", "secrets", "config_file", "retry", "traits", "allowances"}),
         frozenset({"catalog"}),
         frozenset({"auth", "aws", "dialects", "watchdog"}),
         frozenset({"privacy"}),
