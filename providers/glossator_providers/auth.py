@@ -53,7 +53,7 @@ def sign(
     """
     if provider.key is None:
         if provider.row.key_required and not provider.local:
-            names = " or ".join(provider.row.key_env)
+            names = " or ".join(provider.row.key_env or provider.row.project_env)
             raise _refusal(
                 provider,
                 f"no key for {provider.row.title} is configured; set {names}, or key_env or key_command in the configuration",
@@ -68,6 +68,8 @@ def sign(
         if provider.row.auth == "google" and provider.project is None:
             # A key without a project is one of express mode; with a project it is an access token.
             return (("x-goog-api-key", Secret(provider.key.reveal(), source=provider.key.source)),)
+        if provider.row.auth == "api-key" and not _is_token(provider.key):
+            return (("api-key", Secret(provider.key.reveal(), source=provider.key.source)),)
         return (("authorization", provider.key.prefixed("Bearer ")),)
     except ConfigError as error:
         raise _refusal(provider, str(error)) from error
@@ -87,6 +89,11 @@ def _sign_for_aws(
         return aws.signature(payload.method, url, content_type, payload.body, credentials=find_credentials(), now=now)
     except ConfigError as error:
         raise _refusal(provider, str(error)) from error
+
+
+def _is_token(key: Secret) -> bool:
+    """Say whether this is a token of Entra and no key of Azure: such a token is three parts with dots (RFC 7519)."""
+    return key.reveal().startswith("eyJ") and key.reveal().count(".") == 2  # noqa: PLR2004  header, claims, signature
 
 
 def _check_encrypted(provider: Provider, trusted_hosts: Collection[str]) -> None:

@@ -17,7 +17,16 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from glossator_providers.catalog import ROWS, Provider, Row, Timeouts, is_loopback
 from glossator_providers.config_file import did_you_mean, mistake, read_table, validate
@@ -32,6 +41,7 @@ TOY = "toy"  # the model of an embedded provider that shows that any model runs
 
 # What people call the kinds in LLM_PROVIDER.
 _OTHER_NAMES = {"claude": "anthropic", "grok": "xai", "google": "gemini"}
+_AZURE = ("azure", "azure-responses")
 # From the loosest to the strictest.
 _ON_SECRET: tuple[Literal["local", "refuse"], ...] = ("local", "refuse")
 
@@ -40,6 +50,8 @@ LOCAL_TIMEOUTS = Timeouts(connect=5, first_token=120, idle=60, total=600)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[\w][\w. /:-]{0,63}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Project = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:-]{0,62}$")]
+Location = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]  # it becomes a part of an address
 Patterns = tuple[Annotated[str, StringConstraints(min_length=1)], ...]
 
 
@@ -72,7 +84,12 @@ class ProviderSettings(_Table):
     key_env: str | None = Field(default=None, min_length=1)
     key_command: tuple[str, ...] | None = Field(default=None, min_length=1)
     keychain: str | None = Field(default=None, min_length=1, description="the user name of an entry `glossator`")
+    project: Project | None = Field(default=None, description="of Google Cloud, for Vertex AI")
+    location: Location | None = Field(default=None, description="of Google Cloud, for Vertex AI, such as us-central1")
     max_tokens: int = Field(default=4096, gt=0)
+    api_version: str | None = Field(
+        default=None, pattern=r"^[\w.-]{1,64}$", description="of Azure's older API, whose address holds the deployment"
+    )
     timeout: TimeoutSettings = TimeoutSettings()
     limits: LimitSettings | None = None
 
@@ -117,10 +134,19 @@ class ProviderSettings(_Table):
             raise mistake('name the model: model = "/path/to/model.gguf", or "toy" to see any model run')
         if self.model is None and row.default_model is None and not _is_local(self):
             raise mistake(f"the kind {self.kind!r} needs a model")
+        if self.api_version is not None and self.kind not in _AZURE:
+            raise mistake(f"api_version is a setting of {' and '.join(_AZURE)} alone: remove it")
         # A key belongs to the origin that it was configured with; a loopback address without a named key gets none.
         elsewhere = (
             self.base_url is not None and row.base_url is not None and _origin(self.base_url) != _origin(row.base_url)
         )
+        if row.auth != "google" and (self.project or self.location):
+            raise mistake(f"project and location are Google Cloud's: the kind {self.kind!r} has none")
+        if row.auth == "google" and self.base_url and not ways and not (_is_googles(self.base_url) or _is_local(self)):
+            raise mistake(
+                "base_url is not an address of Google's, so Google's credentials are not sent there: name the key for it "
+                "with key_env"
+            )
         if elsewhere and row.key_env and not ways and not _is_local(self):
             raise mistake(
                 f"base_url is not the address that {row.key_env[0]} belongs to: name the key for it with key_env, "
@@ -260,7 +286,7 @@ def providers(config: Config, environment: Mapping[str, str]) -> tuple[Provider,
     return tuple(
         Provider(row.kind, row, row.default_model, row.base_url, key=key, found=True)
         for row in ROWS.values()
-        if not row.local and row.base_url is not None and row.default_model is not None
+        if row.found and not row.local and row.base_url is not None and row.default_model is not None
         if (key := _key_in(row.key_env, environment)) is not None
     )
 
@@ -458,6 +484,8 @@ class _Merge:
 
 
 _VARIABLES = ("LLM_PROVIDER", "LLM_API_KEY", "LLM_MODEL", "LLM_MAX_TOKENS", "LLM_MAX_RETRIES", "LLM_TIMEOUT")
+_PROJECT: TypeAdapter[str] = TypeAdapter(Project)
+_LOCATION: TypeAdapter[str] = TypeAdapter(Location)
 _EDITOR_MAY_SET = frozenset({"model", "max_tokens", "timeout", "limits"})
 
 
@@ -466,14 +494,24 @@ def _configured(name: str, settings: ProviderSettings, environment: Mapping[str,
     model = settings.model or row.default_model or ""
     if settings.kind == "embedded" and model != TOY:
         model = str(Path(model).expanduser())
+    key, project, location = _key(settings, row, environment), settings.project, settings.location
+    if row.auth == "google":
+        project = project or (_named(row.project_env, environment, _PROJECT) if key is None else None)
+        location = location or _named(row.location_env, environment, _LOCATION)
+        if key is None and project is not None and (settings.base_url is None or _is_googles(settings.base_url)):
+            from glossator_providers.google_tokens import find_token  # with the HTTP client's door, wanted by few
+
+            key = find_token(environment)
     timeout = settings.timeout
     usual = LOCAL_TIMEOUTS if row.local else Timeouts()
     return Provider(
         name=name,
         row=row,
         model=model,
-        base_url=_address(settings, row),
-        key=_key(settings, row, environment),
+        base_url=_address(settings, row, location),
+        key=key,
+        project=project,
+        location=location,
         max_tokens=settings.max_tokens,
         timeouts=Timeouts(
             connect=timeout.connect or usual.connect,
@@ -482,15 +520,26 @@ def _configured(name: str, settings: ProviderSettings, environment: Mapping[str,
             total=timeout.total or usual.total,
         ),
         toy=settings.kind == "embedded" and model == TOY,
+        api_version=settings.api_version,
     )
 
 
-def _address(settings: ProviderSettings, row: Row) -> str:
+def _address(settings: ProviderSettings, row: Row, location: str | None) -> str:
+    if settings.base_url is None and row.auth == "google" and location not in (None, "global"):
+        # https://cloud.google.com/vertex-ai/generative-ai/docs/learn/locations: two of them span a continent
+        return (
+            f"https://aiplatform.{location}.rep.googleapis.com"
+            if location in ("us", "eu")
+            else (f"https://{location}-aiplatform.googleapis.com")
+        )
     if settings.base_url is None:
         return row.base_url or EMBEDDED_ADDRESS
     if row.local and row.base_url is not None and not urlsplit(settings.base_url).path:
         # `http://127.0.0.1:8081` for a llama.cpp means its API, which lies below /v1.
         return settings.base_url + urlsplit(row.base_url).path
+    if settings.kind in _AZURE:
+        # Microsoft's pages write the address of a resource as it is, and with the API that it is asked by.
+        return settings.base_url.removesuffix("/v1").removesuffix("/openai")
     return settings.base_url
 
 
@@ -529,6 +578,23 @@ def _key_in_keychain(entry: str) -> str:
     if password is None:
         raise ConfigError(f"the keychain has no entry {entry!r}; add it with: keyring set glossator {entry}")
     return str(password)
+
+
+def _named(names: tuple[str, ...], environment: Mapping[str, str], shape: TypeAdapter[str]) -> str | None:
+    """Return the first of these variables that is set; raises ConfigError where it holds something else."""
+    for name in names:
+        value = environment.get(name, "").strip()
+        if value:
+            try:
+                return shape.validate_python(value)
+            except ValidationError:
+                raise ConfigError(f"{name}: {value[:60]!r} is not the name of one; correct the variable") from None
+    return None
+
+
+def _is_googles(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and (parts.hostname or "").endswith(".googleapis.com")
 
 
 def _is_local(settings: ProviderSettings) -> bool:

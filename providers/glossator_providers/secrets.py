@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Never, Self
 
 from glossator_providers.errors import ConfigError
 
 COMMAND_TIMEOUT = 30.0  # seconds; a password manager may have to ask its owner first
+_RENEWED_BEFORE = 300.0  # seconds before its end that a token is not used any more
 _LONGEST = 16 * 1024  # characters; the longest real keys are tokens of a few kilobytes
 
 
@@ -83,6 +85,42 @@ class Secret:
 
     def __reduce_ex__(self, protocol: object) -> Never:
         raise TypeError("a secret is not written anywhere, so it cannot be pickled")
+
+
+class Token(Secret):
+    """A key that ends: *fetch* gives it with its end, in seconds since the epoch, when it is needed and shortly before its end."""
+
+    __slots__ = ("_clock", "_ends", "_fetch", "_renewing")
+
+    def __init__(
+        self, fetch: Callable[[], tuple[str, float]], *, source: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(self._renew, source=source)
+        self._fetch = fetch
+        self._clock = clock
+        self._ends = 0.0
+        self._renewing = threading.Lock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether `reveal` answers at once; otherwise it asks somebody and belongs on another thread."""
+        return super().ready and self._clock() < self._ends - _RENEWED_BEFORE
+
+    def reveal(self) -> str:
+        """Return the text; raises ConfigError where there is none to be had, ProviderError where nobody answers."""
+        with self._renewing:
+            if not self.ready:
+                self._text = None
+            return super().reveal()
+
+    def _renew(self) -> str:
+        text, self._ends = self._fetch()
+        return text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Token) and (self.source, self._fetch) == (other.source, other._fetch)
+
+    __hash__ = Secret.__hash__
 
 
 def checked(text: str, source: str) -> str:
