@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import parts
 import recorded
@@ -588,3 +591,88 @@ def test_what_is_no_answer_is_an_error(body: bytes) -> None:
     with pytest.raises(ProviderError):
         BEDROCK.read(body)
     assert recorded.hear(BEDROCK, body).error is not None
+
+
+WORDS = [
+    *("contentBlockIndex", "delta", "text", "toolUse", "input", "toolUseId", "name", "type", "start", "stopReason"),
+    *("usage", "inputTokens", "outputTokens", "cacheReadInputTokens", "trace", "promptRouter", "invokedModelId"),
+    *("output", "message", "content", "reasoningContent", "reasoningText", "error", "__type", "code", "Message"),
+]
+EVENTS = [
+    "messageStart",
+    "contentBlockStart",
+    "contentBlockDelta",
+    "contentBlockStop",
+    "messageStop",
+    "metadata",
+    "future",
+]
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats()
+    | st.sampled_from(["server_tool_use", "end_turn", "\ud83d", "\ude00", "\0", "{", "a#b:c"])
+    | st.text(st.characters(exclude_categories=[]), max_size=5)
+)
+values = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(EVENTS), values | st.binary(max_size=20), st.booleans()), max_size=6),
+    st.text(max_size=20),
+)
+@settings(max_examples=300, deadline=None)
+def test_events_of_any_shape_give_deltas_or_a_provider_error(told: list[tuple[str, object, bool]], name: str) -> None:
+    """Known words in the wrong places, wrong types, lone surrogates, no JSON: only ProviderError comes out, and text is UTF-8."""
+    decoder = BEDROCK.decoder()
+    with contextlib.suppress(ProviderError):
+        for event, value, failed in told:
+            data = value.decode("latin-1") if isinstance(value, bytes) else json.dumps(value)
+            written(decoder.decode(Frame(event, data, failed=failed and event == "future")))
+        decoder.end()
+    for _, value, _ in told:
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        with contextlib.suppress(ProviderError):
+            written(BEDROCK.read(body))
+        for status in (200, 400, 500):
+            error = BEDROCK.explain(status, {"x-amzn-errortype": name}, body)
+            assert error.message
+            (error.message + (error.code or "")).encode("utf-8")
+
+
+def written(deltas: list[Delta]) -> None:
+    """Fail on a delta whose text could not be written."""
+    for told in deltas:
+        match told:
+            case Text(text) | Reasoning(text):
+                assert text
+                text.encode("utf-8")
+            case Started(model):
+                model.encode("utf-8")
+            case ToolCall(identifier, called, arguments):
+                (identifier + called + arguments).encode("utf-8")
+            case Finished(_, raw):
+                (raw or "").encode("utf-8")
+            case Usage():
+                pass
+
+
+@given(st.text(st.characters(exclude_categories=[]), min_size=1, max_size=30))
+def test_any_name_of_a_model_stays_one_step_of_the_path(model: str) -> None:
+    """Slashes, question marks and half characters in a name lead nowhere else."""
+    path = BEDROCK.encode(Request(()), provider(model)).path
+    assert path.isascii()
+    assert path.count("/") == 3
+    assert "?" not in path
+    assert "#" not in path
+
+
+def test_ten_megabytes_in_one_event_are_read() -> None:
+    """A very large event is an answer like any other."""
+    text = "x" * 10_000_000
+    assert len(hear(delta({"text": text}), STOP, METADATA).text) == len(text)

@@ -18,7 +18,7 @@ from glossator_providers.router import RequestFailed, Router
 from glossator_providers.testing import Replay
 from glossator_providers.transport import Transport
 
-ROW_OF = {"openai-chat": "openai", "anthropic": "anthropic", "ollama": "ollama"}
+ROW_OF = {"openai-chat": "openai", "anthropic": "anthropic", "bedrock": "bedrock", "ollama": "ollama"}
 FINISH = {
     "stop": FinishReason.STOP,
     "end_turn": FinishReason.STOP,
@@ -29,6 +29,7 @@ FINISH = {
     "tool_use": FinishReason.TOOL_CALLS,
     "refusal": FinishReason.REFUSED,
     "content_filter": FinishReason.REFUSED,
+    "guardrail_intervened": FinishReason.REFUSED,
 }
 
 
@@ -52,7 +53,7 @@ def cases(family: str) -> list[Case]:
     for folder in sorted(parts.shared_data("wire", "dev", family).iterdir()):
         expected = json.loads((folder / "expected.json").read_bytes())
         path = json.loads((folder / "request.json").read_bytes()).get("path") or ""
-        if path.endswith(("/chat/completions", "/messages", "/api/chat")):
+        if path.endswith(("/chat/completions", "/messages", "/api/chat", "/converse", "/converse-stream")):
             found.append(Case(folder, family, expected, (folder / "response.body").read_bytes()))
     assert found
     return found
@@ -110,7 +111,11 @@ async def test_recorded_traffic_reads_as_the_official_sdk_reads_it(family: str, 
         if usage.get("output") is not None:
             assert result.usage.output_tokens == usage["output"], name
         if usage.get("input") is not None:
-            cache = (usage.get("cached") or 0) + (usage.get("cache_write") or 0) if family == "anthropic" else 0
+            cache = (
+                (usage.get("cached") or 0) + (usage.get("cache_write") or 0)
+                if family in ("anthropic", "bedrock")
+                else 0
+            )
             assert result.usage.input_tokens == usage["input"] + cache, name
     assert answered > 5
     assert failed > 3
