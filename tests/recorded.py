@@ -38,7 +38,14 @@ FOLDERS = {
     "vertex-anthropic": "vertex-anthropic",
     "bedrock": "bedrock",
     "bedrock-mantle": "openai-compatible",
+    "openai-responses": "openai-responses",
+    "azure": "azure",
+    "azure-responses": "azure-responses",
+    "xai-responses": "xai-responses",
+    "cohere": "cohere",
 }
+
+_COMPATIBLE = {"anthropic-compat": "anthropic", "responses-compat": "openai-responses"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,9 @@ class Case:
 
     @property
     def row(self) -> Row:
-        compatible = "anthropic-compat" in self.folder.name  # llama.cpp speaks Anthropic's protocol too
-        return ROWS["anthropic" if compatible else FOLDERS[self.folder.parent.name]]
+        # llama.cpp speaks the protocols of others too.
+        spoken = next((kind for word, kind in _COMPATIBLE.items() if word in self.folder.name), None)
+        return ROWS[spoken or FOLDERS[self.folder.parent.name]]
 
     @property
     def dialect(self) -> dialects.Dialect:
@@ -120,7 +128,7 @@ class Heard:
 def cases(*, kept: Callable[[Case], bool] = lambda case: True) -> list[Case]:
     """Return the recorded cases that our dialects speak; none where the data is not beside the checkout."""
     found = [Case(folder) for name in FOLDERS for folder in sorted(_folders(name))]
-    return [case for case in found if "responses-compat" not in case.name and kept(case)]
+    return [case for case in found if kept(case)]
 
 
 def _folders(name: str) -> Iterator[Path]:
@@ -153,5 +161,15 @@ def hear(dialect: dialects.Dialect, body: bytes, *, row: Row | None = None) -> H
             deltas += decoder.decode(frame)
         decoder.end()
     except ProviderError as error:
+        error.partial = error.partial or any(isinstance(delta, Text) for delta in deltas)  # as the router does
         return Heard(tuple(deltas), error)
     return Heard(tuple(deltas), None)
+
+
+def strings(value: object) -> list[str]:
+    """Return every string inside a JSON value."""
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in strings(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in strings(item)]
+    return [value] if isinstance(value, str) else []

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from glossator_providers.secrets import Secret
 
-Auth = Literal["bearer", "x-api-key", "x-goog-api-key", "google", "aws", "none"]
+Auth = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "google", "aws", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Row:
     project_env: tuple[str, ...] = ()  # auth "google": the variables that usually name the project …
     location_env: tuple[str, ...] = ()  # … and the location
     local: bool = False  # it is meant to run on this machine
+    found: bool = True  # its key alone is enough to use it; not so for the second of two protocols of one vendor
     default_model: str | None = None
     # Quirks of the openai_chat dialect; the others need none so far.
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -39,7 +40,9 @@ class Row:
     include_obfuscation: bool | None = None  # None: the option is not known there, so it is not sent
     done_marker: bool = True  # a stream that ends without `[DONE]` was cut off
     top_k: bool = False  # it knows `top_k`, which is not of OpenAI's protocol
-    structure: Literal["json_schema", "json_object"] = "json_schema"  # the strictest promise that it makes of an answer's shape
+    structure: Literal["json_schema", "json_object"] = (
+        "json_schema"  # the strictest promise that it makes of an answer's shape
+    )
     # How it is told how much to think; None: not at all.
     effort: Literal["reasoning_effort", "high-or-none", "reasoning", "thinking", "template"] | None = None
 
@@ -75,6 +78,7 @@ class Provider:
     toy: bool = False
     project: str | None = None  # of Google Cloud: whose computers are asked; None in express mode
     location: str | None = None  # of Google Cloud
+    api_version: str | None = None  # of Azure: the date of the older API; None for the API v1
 
     @property
     def local(self) -> bool:
@@ -129,6 +133,38 @@ _ROWS = (
         effort="reasoning_effort",  # https://platform.openai.com/docs/api-reference/chat/create#chat-create-reasoning_effort
     ),
     Row(
+        kind="openai-responses",
+        title="OpenAI Responses",
+        dialect="openai_responses",
+        base_url="https://api.openai.com/v1",  # https://platform.openai.com/docs/api-reference/responses
+        auth="bearer",
+        key_env=("OPENAI_API_KEY",),
+        found=False,
+        default_model="gpt-6-sol",
+        # https://platform.openai.com/docs/api-reference/responses/create#responses-create-stream_options
+        include_obfuscation=False,
+    ),
+    Row(
+        kind="azure",
+        title="Azure OpenAI",
+        dialect="azure",
+        base_url=None,  # that of the user's own resource, as its model is the user's own deployment
+        auth="api-key",  # https://learn.microsoft.com/azure/ai-foundry/openai/reference#authentication
+        key_env=("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN"),  # the second holds a token of Entra
+        # https://learn.microsoft.com/azure/ai-foundry/openai/how-to/reasoning#api--feature-support
+        max_tokens_field="max_completion_tokens",
+        effort="reasoning_effort",
+        include_usage=True,
+    ),
+    Row(
+        kind="azure-responses",
+        title="Azure OpenAI Responses",
+        dialect="azure_responses",
+        base_url=None,  # https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses
+        auth="api-key",
+        key_env=("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN"),
+    ),
+    Row(
         kind="gemini",
         title="Google Gemini",
         dialect="gemini",
@@ -169,6 +205,25 @@ _ROWS = (
         default_model="grok-4.6",
         include_usage=True,  # sent unasked too, as recorded; asking is what their own examples do
         effort="reasoning_effort",  # https://docs.x.ai/docs/guides/reasoning
+    ),
+    Row(
+        kind="xai-responses",
+        title="xAI Grok Responses",
+        dialect="openai_responses",
+        base_url="https://api.x.ai/v1",  # https://docs.x.ai/docs/api-reference#create-new-response
+        auth="bearer",
+        key_env=("XAI_API_KEY", "GROK_API_KEY"),
+        found=False,
+        default_model="grok-4.6",
+    ),
+    Row(
+        kind="cohere",
+        title="Cohere",
+        dialect="cohere",
+        base_url="https://api.cohere.com",  # https://docs.cohere.com/reference/chat
+        auth="bearer",
+        key_env=("CO_API_KEY", "COHERE_API_KEY"),  # the first is the one that their SDK reads
+        default_model="command-a-plus-05-2026",
     ),
     Row(
         kind="deepseek",

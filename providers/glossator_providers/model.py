@@ -148,7 +148,8 @@ class Usage:
     """Tokens of one answer; `input_tokens` includes those read from and written to the cache. `None`: not told.
 
     `told_input_tokens` and `told_output_tokens` are the provider's own numbers where it counts otherwise: Anthropic leaves
-    out of the input what the cache had a part in, xAI leaves out of the output what was thought.
+    out of the input what the cache had a part in, xAI leaves out of the output what was thought. `billed_input_tokens` and
+    `billed_output_tokens` are what is paid for, where the provider tells that this is another number: Cohere does.
     """
 
     input_tokens: int | None = None
@@ -157,6 +158,8 @@ class Usage:
     reasoning_tokens: int | None = None
     told_input_tokens: int | None = None
     told_output_tokens: int | None = None
+    billed_input_tokens: int | None = None
+    billed_output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,15 @@ def test_every_promised_kind_has_a_row() -> None:
     assert list(ROWS) == [
         "anthropic",
         "openai",
+        "openai-responses",
+        "azure",
+        "azure-responses",
         "gemini",
         "vertex",
         "vertex-anthropic",
         "xai",
+        "xai-responses",
+        "cohere",
         "deepseek",
         "mistral",
         "groq",
@@ -100,12 +105,12 @@ def test_what_claims_to_be_local() -> None:
 
 
 def test_calls_are_signed_as_each_row_says() -> None:
-    """Anthropic takes `x-api-key`, Google `x-goog-api-key`, all others a bearer token; a local server without a key gets none."""
+    """Anthropic takes `x-api-key`, Google `x-goog-api-key`, Azure `api-key`, all others a bearer token; a local server without a key gets none."""
     for kind, row in ROWS.items():
         ((name, value),) = sign(provider(kind, key=KEY))
         assert isinstance(value, Secret)
         assert "0123456789" not in repr(value)
-        if row.auth in ("x-api-key", "x-goog-api-key"):
+        if row.auth in ("x-api-key", "x-goog-api-key", "api-key"):
             assert (name, value.reveal()) == (row.auth, "sk-0123456789abcdef")
         elif row.auth == "google":
             assert (name, value.reveal()) == ("x-goog-api-key", "sk-0123456789abcdef")  # no project: express mode
@@ -144,3 +149,19 @@ def test_a_key_that_cannot_be_fetched_is_this_providers_failure_alone() -> None:
     with pytest.raises(ProviderError, match="is empty") as caught:
         sign(provider("openai", key=Secret.later(fail, source="the command pass")))
     assert caught.value.kind is Kind.AUTH
+
+
+@pytest.mark.parametrize("kind", ["azure", "azure-responses"])
+def test_a_token_of_entra_is_sent_as_one(kind: str) -> None:
+    """Azure takes a key in a header of its own and a token as bearer; only the latter is three parts with dots."""
+    address = "https://r.openai.azure.com"
+    for key, expected in (
+        ("0123456789abcdef0123456789abcdef", ("api-key", "0123456789abcdef0123456789abcdef")),
+        ("eyJhbGciOi.eyJhdWQi.c2lnbg", ("authorization", "Bearer eyJhbGciOi.eyJhdWQi.c2lnbg")),
+        ("eyJ0123456789", ("api-key", "eyJ0123456789")),
+    ):
+        ((name, value),) = sign(provider(kind, key=Secret(key), base_url=address))
+        assert isinstance(value, Secret)
+        assert (name, value.reveal()) == expected
+    with pytest.raises(ProviderError, match="set AZURE_OPENAI_API_KEY or AZURE_OPENAI_AD_TOKEN"):
+        sign(provider(kind, base_url=address))

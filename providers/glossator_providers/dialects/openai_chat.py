@@ -281,7 +281,7 @@ def read(body: bytes) -> list[Delta]:
     whole = mapping(value)
     choice = mapping(next(iter(items(whole.get("choices"))), None))
     message = mapping(choice.get("message"))
-    if not message:
+    if not message and not choice.get("finish_reason"):  # Azure leaves out the message that its filter took away
         raise ProviderError(
             Kind.BROKEN_STREAM, "the provider's answer holds no message; check the address, or ask again"
         )
