@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from glossator_providers import dialects
+from glossator_providers import allowances, dialects
 from glossator_providers.auth import signed
 from glossator_providers.catalog import Provider
 from glossator_providers.dialects import Dialect
@@ -30,6 +30,7 @@ from glossator_providers.errors import (
 )
 from glossator_providers.framing import splitter
 from glossator_providers.model import (
+    Allowance,
     Answer,
     Answered,
     Attempt,
@@ -45,6 +46,7 @@ from glossator_providers.model import (
     Restarted,
     Started,
     Text,
+    ToolCall,
     Usage,
 )
 from glossator_providers.models import choose_model, leaves_the_machine, list_models, same_model
@@ -95,6 +97,8 @@ class _Heard:
     local: bool
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
+    allowances: tuple[Allowance, ...] = ()
     usage: Usage = field(default_factory=Usage)
     finish: FinishReason | None = None
     finish_raw: str | None = None
@@ -308,6 +312,7 @@ class Router:
             headers = await signed(provider, payload, trusted_hosts=self.policy.trusted_hosts)
             call = Call(cleared, provider, payload, headers)
             response = await watchdog.wait(stack.enter_async_context(self._transport.send(call)))
+            heard.allowances = allowances.read(response.headers)
             async with aclosing(_read(response, dialect, request, provider, watchdog)) as deltas:
                 async for delta in deltas:
                     if isinstance(delta, Started) and delta.remote_host and cleared.decision.level is not Level.OPEN:
@@ -362,8 +367,10 @@ class Router:
                 heard.local = heard.local and not remote_host
             case Usage():
                 heard.usage = delta
-            case Finished(reason):
-                heard.finish = reason
+            case Finished(reason, raw):
+                heard.finish, heard.finish_raw = reason, raw
+            case ToolCall():
+                heard.calls.append(delta)
 
     def _attempted(self, provider: Provider, heard: _Heard, error: ProviderError | None) -> Attempt:
         seconds = self._clock() - heard.began
@@ -413,6 +420,8 @@ def _answer(provider: Provider, heard: _Heard, attempts: Sequence[Attempt]) -> A
         local=heard.local,
         attempts=tuple(attempts),
         finish_raw=heard.finish_raw,
+        calls=tuple(heard.calls),
+        allowances=heard.allowances,
     )
 
 

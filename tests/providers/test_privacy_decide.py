@@ -17,7 +17,18 @@ import audit
 from glossator_providers import privacy
 from glossator_providers.catalog import ROWS, Provider
 from glossator_providers.errors import EgressDenied, PolicyRefusal
-from glossator_providers.model import Fragment, Level, Message, Origin, OriginKind, Request, Role
+from glossator_providers.model import (
+    Fragment,
+    Level,
+    Message,
+    Origin,
+    OriginKind,
+    Request,
+    Role,
+    Structure,
+    Tool,
+    ToolCall,
+)
 from glossator_providers.privacy import Cleared, Decision, LocalFiles, Policy, Reason
 from glossator_providers.privacy.reasons import decide_by
 
@@ -216,3 +227,49 @@ def test_judging_a_large_file_is_cheap_enough_for_a_menu(tmp_path: Path) -> None
         best[len(what)] = min(times)
     print({length: f"{seconds * 1000:.2f} ms" for length, seconds in best.items()})
     assert max(best.values()) < 0.05
+
+
+def turns(call: ToolCall, *, result: str = "fine", origins: tuple[Origin, ...] = (SAID,)) -> Request:
+    """Make a request in which a tool was called and has answered."""
+    return Request(
+        (
+            Message(Role.USER, (Fragment("look", (SAID,)),)),
+            Message(Role.ASSISTANT, (Fragment("", origins),) if origins else (), calls=(call,)),
+            Message(Role.TOOL, (Fragment(result, (SAID,)),), answers=call.id),
+        )
+    )
+
+
+def test_the_arguments_and_the_result_of_a_tool_are_judged_like_any_text(tmp_path: Path) -> None:
+    """A secret that a model wrote into a call's arguments, or that a tool brought, keeps the conversation here."""
+    harmless = ToolCall("1", "read", '{"path": "a.py"}')
+    assert clear(turns(harmless)).decision.level is Level.OPEN
+    for request in (
+        turns(ToolCall("1", "log_in", json.dumps({"token": KEY}))),
+        turns(ToolCall("1", "log_in", '{"token": "' + "".join(f"\\u{ord(c):04x}" for c in KEY) + '"}')),
+        turns(ToolCall("1", "log_in", f"token={KEY} and no JSON")),
+        turns(harmless, result=f"key = '{KEY}'"),
+        Request((), tools=(Tool("log_in", f"Use {KEY}", "{}"),)),
+        Request((), structure=Structure("s", json.dumps({"const": KEY}))),
+    ):
+        decision = clear(request).decision
+        assert decision.level is Level.PRIVATE
+        assert "github-token" in {reason.rule for reason in decision.reasons}
+        assert not clear(request).covers(CLOUD)
+
+
+def test_a_call_travels_as_far_as_what_the_model_was_shown(tmp_path: Path) -> None:
+    """Arguments may quote a private file: they share the origins of their turn, and without any they stay here."""
+    quoting = ToolCall("1", "write", '{"text": "the plan"}')
+    untitled = Origin(OriginKind.ANSWER, "untitled:Untitled-1")
+    assert clear(turns(quoting, origins=(untitled,))).decision.level is Level.PRIVATE
+    (reason,) = clear(turns(quoting, origins=())).decision.reasons
+    assert reason.rule == "no origin"
+
+
+def test_a_secret_in_the_arguments_of_a_call_is_seen_at_the_door(tmp_path: Path) -> None:
+    """Escaped twice, as JSON inside JSON, a token still does not leave."""
+    arguments = '{"token": "' + "".join(f"\\u{ord(c):04x}" for c in KEY) + '"}'
+    body = json.dumps({"messages": [{"tool_calls": [{"function": {"arguments": arguments}}]}]}).encode()
+    with pytest.raises(EgressDenied, match="github-token"):
+        privacy.inspect(body, clear(ask(Fragment("hi", (SAID,)))), local=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -15,6 +16,7 @@ import pytest
 from glossator_providers.catalog import ROWS, Provider, Timeouts
 from glossator_providers.errors import EgressDenied, Kind, NoProvider, PolicyRefusal, ProviderError
 from glossator_providers.model import (
+    Allowance,
     Answered,
     Chosen,
     Event,
@@ -27,6 +29,7 @@ from glossator_providers.model import (
     Restarted,
     Role,
     Text,
+    ToolCall,
 )
 from glossator_providers.privacy import LocalFiles, Policy
 from glossator_providers.router import RequestFailed, Router
@@ -631,3 +634,28 @@ async def test_concurrent_requests_do_not_mix(make: Make) -> None:
         router = make(at(fake))
         answers = await asyncio.gather(*(router.answer(ask_for(f"question {i}")) for i in range(20)))
     assert [answer.text for answer in answers] == [f"question {i}" for i in range(20)]
+
+
+async def test_an_answer_tells_the_calls_and_what_is_left_of_the_limits(transport: Transport) -> None:
+    """Tool calls come with the answer, whole; the headers of every answer, good or bad, say what may still be asked."""
+    call = {"index": 0, "id": "c1", "function": {"name": "read", "arguments": '{"path":"a.py"}'}}
+    events = [
+        {"model": "m", "choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]},
+        {"model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
+    ]
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    headers = {
+        "content-type": "text/event-stream",
+        "x-ratelimit-limit-requests": "500",
+        "x-ratelimit-remaining-requests": "499",
+        "x-ratelimit-reset-requests": "1m0.5s",
+    }
+
+    async def respond(asked: Asked) -> None:
+        await asked.reply(200, body, headers)
+
+    async with FakeProvider(kind="openai-compatible", respond=respond) as fake:
+        answer = await Router([at(fake)], transport=transport, policy=Policy(), files=LocalFiles()).answer(ask_for())
+    assert answer.calls == (ToolCall("c1", "read", '{"path":"a.py"}'),)
+    assert (answer.finish, answer.finish_raw) == (FinishReason.TOOL_CALLS, "tool_calls")
+    assert answer.allowances == (Allowance("requests", 500, 499, 60.5),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,9 @@ _OURS = frozenset(
 )  # a checker's documentation shows example passwords, and is public
 _FROM_DOCUMENTS = frozenset({OriginKind.DOCUMENT, OriginKind.CONTEXT, OriginKind.DIAGNOSTIC})
 _TOKEN = object()
+_NO_ORIGIN = Reason(
+    Level.PRIVATE, "no origin", "policy", clause="a part of the request does not say where it comes from"
+)
 
 
 def judge_text(uri: str, text: str, *, policy: Policy, roots: Iterable[str], files: Files) -> Decision:
@@ -37,8 +41,17 @@ def judge(request: Request, *, policy: Policy, files: Files) -> Decision:
             reasons += _of_origins(fragment, uris)
             if not _is_ours(fragment):
                 reasons += _of_content(fragment.text, policy=policy)
+        for call in message.calls:
+            if not message.fragments:  # what a model wrote holds what it was shown, so it travels no farther than that
+                reasons.append(_NO_ORIGIN)
+            meant = _readable(call.arguments.encode("utf-8", "replace"))
+            reasons += _of_content(f"{call.name}\n{call.arguments}\n{meant}", policy=policy)
         if len(message.fragments) > 1:  # a secret may stand across the seam of two fragments
             reasons += _of_content("".join(f.text for f in message.fragments if not _is_ours(f)), policy=policy)
+    for tool in request.tools:
+        reasons += _of_content(f"{tool.name}\n{tool.description}\n{tool.schema}", policy=policy)
+    if request.structure is not None:
+        reasons += _of_content(request.structure.schema, policy=policy)
     for uri in sorted(uris):
         reasons += paths.reasons(uri, policy=policy, roots=request.roots, files=files)
     return decide_by(reasons)
@@ -143,9 +156,13 @@ def _readable(body: bytes) -> str:
     """Return the strings of a JSON body without their escapes, under which a secret could hide; other bodies as they are."""
     text = body.decode("utf-8", "replace")
     try:
-        return "\n".join(_strings(json.loads(text)))
+        found = list(_strings(json.loads(text)))
     except (ValueError, RecursionError):
         return text
+    for written in [one for one in found if one.startswith("{")]:  # the arguments of a tool are JSON inside JSON
+        with contextlib.suppress(ValueError, RecursionError):
+            found += _strings(json.loads(written))
+    return "\n".join(found)
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -167,9 +184,7 @@ def _is_ours(fragment: Fragment) -> bool:
 def _of_origins(fragment: Fragment, uris: set[str]) -> Iterator[Reason]:
     """Tell what the origins alone say of *fragment*, and collect the documents it comes from."""
     if not fragment.origins:
-        yield Reason(
-            Level.PRIVATE, "no origin", "policy", clause="a part of the request does not say where it comes from"
-        )
+        yield _NO_ORIGIN
     for origin in fragment.origins:
         if origin.uri is not None:
             uris.add(origin.uri)
