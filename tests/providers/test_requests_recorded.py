@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from typing import Any
@@ -304,13 +305,73 @@ def test_a_request_to_google_is_its_sdks(folder: str, name: str) -> None:
     if name == "5b-tool-result":
         # Gemini 3 answers 400 to a call without its signature; this is the documented word for one that has none.
         expected["contents"][1]["parts"][0]["thoughtSignature"] = "skip_thought_signature_validator"
-    if name == "6-long-unicode" and "systemInstruction" not in expected:
-        asked_without = Request(asked.messages[1:], stream=False)
-        payload = dialects.get(row.dialect).encode(asked_without, provider)
-    if name == "7-thinking":
-        # The recorded budget is that of an older model; since the third generation it is a level.
-        expected["generationConfig"]["thinkingConfig"] = {"includeThoughts": True, "thinkingLevel": "low"}
+    if name in ("3-sampling", "7-thinking"):
+        # The recorded settings are those of an older model than the recorded name.
+        older = dataclasses.replace(provider, model="gemini-2.5-flash")
+        assert json.loads(dialects.get(row.dialect).encode(asked, older).body) == expected
+        # This one takes no sampling any more, and a level in the place of a budget.
+        expected["generationConfig"] = {
+            name: value for name, value in expected["generationConfig"].items() if name not in ("temperature", "topP")
+        }
+        if name == "7-thinking":
+            expected["generationConfig"]["thinkingConfig"] = {"includeThoughts": True, "thinkingLevel": "low"}
     assert json.loads(payload.body) == expected
+
+
+VERTEX_VERSIONS = {"vertex-anthropic-2023-06-01": "vertex-2023-10-16", "vertex-anthropic": "2026-10-21"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *REQUESTS,
+        "3-sampling",
+        "5-tool-call",
+        "5b-tool-result",
+        "6-long-unicode",
+        "7-cache-control",
+        "7b-thinking-budget",
+        "7c-thinking-adaptive-effort",
+    ],
+)
+@pytest.mark.parametrize("folder", VERTEX_VERSIONS)
+def test_claude_on_vertex_differs_as_its_sdk_differs(folder: str, name: str) -> None:
+    """Anthropic's SDK sends to Vertex AI what it sends home, save model and version: so do we, of the older version."""
+    data = parts.shared_data("wire", "sdk-requests")
+    there = json.loads((data / folder / f"{name}.json").read_text())
+    home = json.loads((data / folder.removeprefix("vertex-") / f"{name}.json").read_text())
+    model = home["body"].pop("model")
+    method = "streamRawPredict" if home["body"].get("stream") else "rawPredict"
+    assert there["body"] == {**home["body"], "anthropic_version": VERTEX_VERSIONS[folder]}
+    assert there["path_after_base_url"].endswith(f"/publishers/anthropic/models/{model}:{method}")
+
+    logical = json.loads((data / "LOGICAL.json").read_text())
+    tool = Tool(logical["tool"]["name"], logical["tool"]["description"], json.dumps(logical["tool"]["schema"]))
+    asked = Request(
+        (
+            said(Role.SYSTEM, logical["system"]),
+            said(Role.USER, logical["long"]),
+            said(Role.ASSISTANT, "", calls=(ToolCall("toolu_1", tool.name, '{"path": "a.py"}'),)),
+            said(Role.TOOL, "no problems", answers="toolu_1"),
+        ),
+        tools=(tool,),
+        effort=Effort.HIGH,
+        temperature=0.2,
+        stop=("END",),
+        stream=method == "streamRawPredict",
+    )
+    address, project, location = place_of(there)
+    ours = {
+        kind: dialects.get(ROWS[kind].dialect).encode(
+            asked, Provider("p", ROWS[kind], model, address, project=project, location=location)
+        )
+        for kind in ("anthropic", "vertex-anthropic")
+    }
+    body = json.loads(ours["anthropic"].body)
+    assert body.pop("model") == model
+    assert json.loads(ours["vertex-anthropic"].body) == {**body, "anthropic_version": "vertex-2023-10-16"}
+    theirs = there["default_base_url"].rstrip("/") + there["path_after_base_url"]
+    assert address.removesuffix("/v1") + ours["vertex-anthropic"].path == theirs
 
 
 def test_the_key_of_express_mode_is_no_token() -> None:
@@ -323,3 +384,144 @@ def test_the_key_of_express_mode_is_no_token() -> None:
         assert isinstance(value, Secret)
         theirs = {name.lower(): told for name, told in recorded["headers"]}
         assert value.reveal() == theirs[header].replace("***", "k")
+
+
+# The row that each SDK folder of these stands for. Azure's resource is the user's own, so these rows have no address.
+RESOURCE = "https://RESOURCE.openai.azure.com"
+MORE_FOLDERS = {
+    "openai-responses": "openai-responses",
+    "xai-responses": "xai-responses",
+    "azure-responses": "azure-responses",
+    "azure-v1": "azure",
+    "azure-deployments": "azure",
+    "azure-deployments-entra": "azure",
+    "cohere": "cohere",
+}
+RECORDED = (
+    "1-system-user",
+    "2-multi-turn",
+    "3-sampling",
+    "4-streaming",
+    "5-tool-call",
+    "5b-tool-result",
+    "6-long-unicode",
+)
+RECORDED_OF_SOME = {
+    "openai-responses": ("7-reasoning",),
+    "xai-responses": ("7-reasoning",),
+    "azure-responses": ("7-reasoning",),
+    "cohere": ("7-thinking",),
+}
+BOUNDS = {
+    "openai_responses": "max_output_tokens",
+    "azure_responses": "max_output_tokens",
+    "azure": "max_completion_tokens",
+    "cohere": "max_tokens",
+}
+# What stands in a body of ours and in none of the SDK's: field, value, reason.
+ALWAYS_OURS: dict[str, dict[str, tuple[Any, str]]] = {
+    "openai_responses": {
+        "store": (False, "kept nowhere, nobody has to delete it; the default is to keep it for 30 days")
+    },
+    "azure_responses": {"store": (False, "as at OpenAI")},
+}
+# What the SDK was told to say and we do not: field and reason.
+NEVER_OURS = {
+    "tool_choice": "that the model may choose is the default",
+    "include": "thoughts that only their provider can read are not kept here, so they need not be sent",
+}
+
+
+def provider_of(folder: str, recorded: dict[str, Any]) -> Provider:
+    """Make the provider that the SDK was configured as; Azure's older API has a version, and its tokens are no keys."""
+    row = ROWS[MORE_FOLDERS[folder]]
+    version = "2024-10-21" if "deployments" in folder else None
+    key = Secret("eyJhbGciOiJub25lIn0.e30.c2lnbmVk" if "entra" in folder else "sk-secret-0123456789")
+    model = (recorded["body"] or {}).get("model", "m")
+    return Provider("p", row, model, row.base_url or RESOURCE, key, max_tokens=1024, api_version=version)
+
+
+def asked_of(name: str, body: dict[str, Any], logical: dict[str, Any]) -> Request:
+    """Make the logical request of this name, in the form that the body of it has."""
+    tool = Tool(logical["tool"]["name"], logical["tool"]["description"], json.dumps(logical["tool"]["schema"]))
+    written = json.dumps(body)
+    identity = "t1" if '"t1"' in written else "call_1"
+    plan = "I will check." if "tool_plan" in written else ""
+    call = ToolCall(identity, tool.name, '{"path":"a.py"}')
+    check = said(Role.USER, "Check a.py")
+    result = (said(Role.ASSISTANT, plan, calls=(call,)), said(Role.TOOL, "no problems", answers=identity))
+    turns = {
+        "2-multi-turn": tuple(said(Role(role), text) for role, text in logical["turns"]),
+        "5-tool-call": (check,),
+        "5b-tool-result": (check, *result),
+        "6-long-unicode": (said(Role.USER, logical["long"]),),
+    }
+    system = (said(Role.SYSTEM, logical["system"]),) if logical["system"] in written else ()
+    plain = Request(
+        (*system, *turns.get(name, (said(Role.USER, logical["user"]),))),
+        stream=name == "4-streaming",
+        tools=(tool,) if name in ("5-tool-call", "5b-tool-result") else (),
+        effort=Effort.LOW if name.startswith("7-") else None,
+    )
+    sampled = dataclasses.replace(plain, max_tokens=256, temperature=0.2, top_p=0.9, stop=("END", "\n\n"))
+    return sampled if name == "3-sampling" else plain
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [(folder, name) for folder in MORE_FOLDERS for name in (*RECORDED, *RECORDED_OF_SOME.get(folder, ()))],
+)
+def test_a_request_by_responses_to_azure_or_to_cohere_is_the_official_sdks(folder: str, name: str) -> None:
+    """Every logical request is written as the vendor's own library writes it, save for the tables above."""
+    data = parts.shared_data("wire", "sdk-requests")
+    recorded = json.loads((data / folder / f"{name}.json").read_text())
+    logical = json.loads((data / "LOGICAL.json").read_text())
+    provider = provider_of(folder, recorded)
+    payload = dialects.get(provider.row.dialect).encode(asked_of(name, recorded["body"], logical), provider)
+
+    address = recorded["default_base_url"].partition(" ")[0].rstrip("/")
+    path, _, query = payload.path.partition("?")
+    assert (payload.method, provider.base_url + path) == (recorded["method"], address + recorded["path_after_base_url"])
+    assert query == recorded["query"]
+    check_headers(folder, recorded, payload, provider)
+
+    expected = {field: value for field, value in recorded["body"].items() if field not in NEVER_OURS}
+    expected.setdefault(BOUNDS[provider.row.dialect], 1024)  # an answer is always bounded
+    for field, (value, reason) in ALWAYS_OURS.get(provider.row.dialect, {}).items():
+        assert reason
+        expected[field] = value
+    if folder == "openai-responses" and name == "4-streaming":
+        # Padding against eavesdroppers doubles a stream that goes over TLS to one user.
+        expected["stream_options"] = {"include_obfuscation": False}
+    assert json.loads(payload.body) == expected
+
+
+def check_headers(folder: str, recorded: dict[str, Any], payload: dialects.Payload, provider: Provider) -> None:
+    """Compare the meaningful headers with those of the SDK."""
+    ours = {header.lower(): value for header, value in payload.headers}
+    for header, value in sign(provider):
+        assert isinstance(value, Secret)
+        assert provider.key is not None
+        ours[header] = value.reveal().replace(provider.key.reveal(), "***")
+    meant = {
+        header.lower(): value for header, value in recorded["headers"] if header.lower() in (*MEANINGFUL, "api-key")
+    }
+    if folder in ("azure-v1", "azure-responses"):
+        # The SDK of OpenAI knows no header for keys but this one; Azure documents its own for the same addresses.
+        assert meant.pop("authorization") == "Bearer ***"
+        meant["api-key"] = "***"
+    assert ours == meant
+
+
+@pytest.mark.parametrize("folder", ["azure-v1", "cohere"])
+def test_these_models_are_listed_as_the_official_sdk_lists_them(folder: str) -> None:
+    """Method, address and headers of the request for the list are the vendor's own; a page of Cohere's is made larger."""
+    data = parts.shared_data("wire", "sdk-requests")
+    recorded = json.loads((data / folder / "8-list-models.json").read_text())
+    provider = provider_of(folder, recorded)
+    payload = dialects.get(provider.row.dialect).list_models()
+    address = recorded["default_base_url"].rstrip("/") + recorded["path_after_base_url"]
+    path, _, query = payload.path.partition("?")
+    assert (payload.method, provider.base_url + path, payload.body) == (recorded["method"], address, b"")
+    assert query == ("page_size=1000&endpoint=chat" if folder == "cohere" else recorded["query"])
+    check_headers(folder, recorded, payload, provider)

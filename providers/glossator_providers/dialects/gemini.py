@@ -22,7 +22,7 @@ from glossator_providers.dialects import failure
 from glossator_providers.dialects.characters import Joiner, mend
 from glossator_providers.dialects.dialect import Payload
 from glossator_providers.dialects.openai_chat import serialised
-from glossator_providers.dialects.values import count, items, mapping, parse, text
+from glossator_providers.dialects.values import arguments_of, count, items, mapping, parse, text
 from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.framing import Frame
 from glossator_providers.model import (
@@ -41,6 +41,7 @@ from glossator_providers.model import (
     ToolCall,
     Usage,
 )
+from glossator_providers.traits import takes_sampling
 
 framing: Literal["sse", "ndjson"] = "sse"
 
@@ -108,12 +109,9 @@ def _declared(tool: Tool) -> Mapping[str, Any]:
 
 def _settings(request: Request, model: str, max_tokens: int) -> Mapping[str, Any]:
     settings: dict[str, Any] = {"maxOutputTokens": max_tokens}
-    if request.temperature is not None:
-        settings["temperature"] = request.temperature
-    if request.top_p is not None:
-        settings["topP"] = request.top_p
-    if request.top_k is not None:
-        settings["topK"] = request.top_k
+    if takes_sampling(model):
+        sampling = (("temperature", request.temperature), ("topP", request.top_p), ("topK", request.top_k))
+        settings |= {name: value for name, value in sampling if value is not None}
     if request.stop:
         settings["stopSequences"] = list(request.stop)
     if request.effort is not None:
@@ -166,7 +164,7 @@ def _turns(messages: tuple[Message, ...], *, older: bool) -> list[Mapping[str, A
 
 def _call(call: ToolCall, *, needs_signature: bool) -> Mapping[str, Any]:
     """Write down a call that a model made; only the first one of a turn is asked for its signature."""
-    part: dict[str, Any] = {"functionCall": {**_id(call.id), "name": call.name, "args": _arguments(call.arguments)}}
+    part: dict[str, Any] = {"functionCall": {**_id(call.id), "name": call.name, "args": arguments_of(call)}}
     signature = call.signature or (_FOREIGN_SIGNATURE if needs_signature else None)
     if signature:
         part["thoughtSignature"] = signature
@@ -182,15 +180,6 @@ def _result(message: Message, names: Mapping[str, str]) -> Mapping[str, Any]:
 def _id(name: str) -> Mapping[str, str]:
     """Return the field of a call's id, unless we gave it: a model that names none matches calls by their order."""
     return {} if not name or name.startswith(_OWN_ID) else {"id": name}
-
-
-def _arguments(arguments: str) -> Mapping[str, Any]:
-    """Return the arguments of a call as the object that they must be; what is none is kept in a field."""
-    try:
-        value = json.loads(arguments or "{}")
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) else {"arguments": arguments}
 
 
 def decoder(row: Row | None = None) -> ContentDecoder:  # noqa: ARG001  no row differs from this protocol so far
