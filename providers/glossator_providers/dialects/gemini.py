@@ -263,7 +263,7 @@ class ContentDecoder:
         if name:
             told = mend(text(call.get("id")))
             arguments = json.dumps(mapping(call.get("args")), ensure_ascii=False)
-            signature = text(part.get("thoughtSignature"))
+            signature = mend(text(part.get("thoughtSignature")))
             deltas.append(ToolCall(told or f"{_OWN_ID}{self._calls}", name, mend(arguments), signature or None))
             self._calls += 1
 
