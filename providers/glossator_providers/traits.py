@@ -15,10 +15,10 @@ from typing import Literal
 # Claude up to 4.6 takes temperature, top_p and top_k; from 4.7 on they are rejected.
 _CLAUDE = re.compile(r"\bclaude-")
 _CLAUDE_SAMPLED = re.compile(
-    r"\bclaude-(?:[123]|instant|(?:opus|sonnet|haiku)-(?:3|4(?:-[0-6](?!\d)|(?!-\d{1,2}(?!\d)))))"
+    r"\bclaude-(?:v?[123]|instant|(?:opus|sonnet|haiku)-(?:3|4(?:-[0-6](?!\d)|(?!-\d{1,2}(?!\d)))))"
 )
 # Claude 3.7 to 4.5 is told to think by a number of tokens; those before cannot, those after are told an effort.
-_CLAUDE_UNTHINKING = re.compile(r"\bclaude-(?:[12]|instant|3-(?!7)|3$|(?:opus|sonnet|haiku)-3)")
+_CLAUDE_UNTHINKING = re.compile(r"\bclaude-(?:v?[12]|instant|3-(?!7)|3$|(?:opus|sonnet|haiku)-3)")
 _CLAUDE_BUDGETED = re.compile(r"\bclaude-(?:3-7|(?:opus|sonnet|haiku)-4(?:-[0-5](?!\d)|(?!-\d{1,2}(?!\d))))")
 # OpenAI's reasoning models reject temperature and top_p unless they are told not to think.
 _OPENAI_REASONING = re.compile(r"(?:^|[/.])(?:o\d|gpt-(?:[5-9]|\d\d)(?!.*\bchat\b))")

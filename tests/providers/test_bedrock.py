@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -88,7 +89,7 @@ def logical_request(name: str, logical: dict[str, Any]) -> Request:
         "5-tool-call": Request(check, tools=(tool,), stream=False),
         "5b-tool-result": Request((*check, *result), tools=(tool,), stream=False),
         "6-long-unicode": Request((system, said(Role.USER, logical["long"])), stream=False),
-        "7-cache-point-and-thinking": Request((system, explain), effort=Effort.MEDIUM, stream=False),
+        "7-cache-point-and-thinking": Request((system, explain), effort=Effort.LOW, max_tokens=4096, stream=False),
         "7b-model-arn-path": Request((explain,), stream=False),
     }[name]
 
@@ -110,8 +111,8 @@ def test_a_request_is_the_official_sdks(name: str) -> None:
     assert ours == {header: meant[header] for header in ("authorization", "content-type")}
 
     expected = theirs["body"]
-    # An answer is always bounded; what is thought comes on top of it, as it must be less than the whole.
-    bound = 1024 + (2048 if "additionalModelRequestFields" in expected else 0)
+    # An answer is always bounded, and what is thought is part of it.
+    bound = 4096 if "additionalModelRequestFields" in expected else 1024
     expected["inferenceConfig"] = {"maxTokens": bound, **expected.get("inferenceConfig", {})}
     if "system" in expected and name != "7-cache-point-and-thinking":
         # The stable part is marked for the cache, not only where somebody asks for it.
@@ -157,11 +158,11 @@ def test_only_models_that_take_a_cache_point_get_one(model: str, cached: bool) -
     [
         (CLAUDE, None, None),
         (CLAUDE, Effort.NONE, None),
-        (CLAUDE, Effort.LOW, {"thinking": {"type": "enabled", "budget_tokens": 1024}}),
+        (CLAUDE, Effort.LOW, {"thinking": {"type": "enabled", "budget_tokens": 2048}}),
         (
             "us.anthropic.claude-sonnet-4-20250514-v1:0",
             Effort.HIGH,
-            {"thinking": {"type": "enabled", "budget_tokens": 8192}},
+            {"thinking": {"type": "enabled", "budget_tokens": 16384}},
         ),
         (
             "us.anthropic.claude-opus-4-6-v1",
@@ -189,20 +190,24 @@ def test_effort_is_asked_for_in_the_words_of_the_models_maker(
 ) -> None:
     """Converse passes on how much to think as each vendor has it; a model that knows nothing of it is not told."""
     assert (
-        body_of(Request((said(Role.USER, "hi"),), effort=effort), model).get("additionalModelRequestFields") == fields
+        body_of(Request((said(Role.USER, "hi"),), effort=effort, max_tokens=32_000), model).get(
+            "additionalModelRequestFields"
+        )
+        == fields
     )
 
 
-def test_sampling_is_left_alone_while_claude_thinks() -> None:
-    """A thinking Claude refuses changed sampling; otherwise each value stands where the model's maker wants it."""
-    request = Request((said(Role.USER, "hi"),), temperature=0.5, top_p=0.9, top_k=7)
-    thinking = body_of(Request(request.messages, temperature=0.5, top_p=0.9, top_k=7, effort=Effort.LOW))
-    assert thinking["inferenceConfig"] == {"maxTokens": 2048}
-    assert body_of(request)["inferenceConfig"] == {"maxTokens": 1024, "temperature": 0.5, "topP": 0.9}
+def test_sampling_stands_where_the_models_maker_wants_it() -> None:
+    """Converse has no field for top-k, so it goes where each vendor has it; a model that draws as it will is not told."""
+    request = Request((said(Role.USER, "hi"),), temperature=0.5, top_p=0.9, top_k=7, max_tokens=8000)
+    assert body_of(request)["inferenceConfig"] == {"maxTokens": 8000, "temperature": 0.5, "topP": 0.9}
     assert body_of(request)["additionalModelRequestFields"] == {"top_k": 7}
     nova, llama = body_of(request, "amazon.nova-lite-v1:0"), body_of(request, "meta.llama3-2-1b-instruct-v1:0")
     assert nova["additionalModelRequestFields"] == {"inferenceConfig": {"topK": 7}}
     assert "additionalModelRequestFields" not in llama
+    newest, thinking = body_of(request, "eu.anthropic.claude-opus-5-5"), body_of(replace(request, effort=Effort.LOW))
+    assert newest["inferenceConfig"] == thinking["inferenceConfig"] == {"maxTokens": 8000}
+    assert set(thinking["additionalModelRequestFields"]) == {"thinking"}
 
 
 def test_turns_alternate_and_hold_no_blank_text() -> None:

@@ -65,7 +65,7 @@ def encode(request: Request, provider: Provider) -> Payload:
     longest = request.max_tokens or provider.max_tokens
     body: dict[str, Any] = {"model": model, "max_tokens": longest, "messages": _turns(request.messages)}
     body |= _stable(request)
-    thinking, output = _thinking(request, model, longest=longest)
+    thinking, output = thinking_fields(request, model, longest=longest)
     if request.structure is not None:
         # https://platform.claude.com/docs/en/build-with-claude/structured-outputs
         output["format"] = {"type": "json_schema", "schema": mapping(parse(request.structure.schema))}
@@ -103,7 +103,7 @@ def _stable(request: Request) -> dict[str, Any]:
     return {name: blocks for name, blocks in (("system", system), ("tools", tools)) if blocks}
 
 
-def _thinking(request: Request, model: str, *, longest: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def thinking_fields(request: Request, model: str, *, longest: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return how this model is told to think, `thinking` and its part of `output_config`: newer ones by effort, older ones by tokens."""
     if request.effort is None:
         return {}, {}

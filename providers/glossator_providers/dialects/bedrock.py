@@ -18,10 +18,12 @@ from urllib.parse import quote
 
 from glossator_providers.catalog import Provider, Row
 from glossator_providers.dialects import failure
+from glossator_providers.dialects.anthropic import thinking_fields
+from glossator_providers.dialects.calls import Calls
 from glossator_providers.dialects.characters import Joiner, mend
 from glossator_providers.dialects.dialect import Payload
 from glossator_providers.dialects.openai_chat import serialised
-from glossator_providers.dialects.values import count, mapping, parse, text
+from glossator_providers.dialects.values import arguments_of, count, mapping, parse, text
 from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.framing import Frame, Framing
 from glossator_providers.model import (
@@ -37,9 +39,9 @@ from glossator_providers.model import (
     Started,
     Text,
     Tool,
-    ToolCall,
     Usage,
 )
+from glossator_providers.traits import takes_sampling
 
 framing: Framing = "amazon"
 
@@ -60,11 +62,6 @@ _REASONS: Mapping[str, FinishReason] = {
 _CACHES = re.compile(
     r"amazon\.nova-(?:2-|micro|lite|pro|premier)|anthropic\.claude-(?!v2|instant|3-sonnet|3-haiku|3-opus|3-5-sonnet)"
 )
-# Claudes that think to a budget, and only then; later ones decide for themselves, guided by an effort:
-# https://docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-adaptive-thinking.html
-_BUDGETED = re.compile(r"anthropic\.claude-(?:3-7-|(?:sonnet|opus|haiku)-4-(?:[015]-|2025))")
-_UNTHINKING = re.compile(r"anthropic\.claude-(?:v2|instant|3-(?!7-))")
-_BUDGETS = {Effort.LOW: 1024, Effort.MEDIUM: 2048, Effort.HIGH: 8192}  # tokens; 1024 is the least
 
 
 def encode(request: Request, provider: Provider) -> Payload:
@@ -79,12 +76,9 @@ def encode(request: Request, provider: Provider) -> Payload:
         body["system"] = [*system, {"cachePoint": {"type": "default"}}] if _CACHES.search(model) else system
     body["messages"] = _turns(request.messages)
     limits: dict[str, Any] = {"maxTokens": request.max_tokens or provider.max_tokens}
-    more = _thinking(model, request.effort)
-    if "thinking" in more:
-        # The answer keeps the room that it was promised; sampling cannot be changed while Claude thinks:
-        # https://docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-extended-thinking.html
-        limits["maxTokens"] += more["thinking"].get("budget_tokens", 0)
-    else:
+    more = _thinking(request, model, longest=limits["maxTokens"])
+    # A Claude that thinks by a number of tokens draws them as it will, and the newest models always do.
+    if takes_sampling(model) and "budget_tokens" not in more.get("thinking", ()):
         if request.temperature is not None:
             limits["temperature"] = request.temperature
         if request.top_p is not None:
@@ -127,42 +121,32 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
     if message.role is Role.TOOL:
         return [{"toolResult": {"toolUseId": message.answers or "", "content": said}}]
     called = [
-        {"toolUse": {"toolUseId": call.id, "name": call.name, "input": _arguments(call.arguments)}}
-        for call in message.calls
+        {"toolUse": {"toolUseId": call.id, "name": call.name, "input": arguments_of(call)}} for call in message.calls
     ]
     return [*said, *called]
 
 
-def _arguments(written: str) -> Mapping[str, Any]:
-    """Return the arguments that a model wrote; what is no JSON object cannot be sent back, and stands for no arguments."""
-    try:
-        return mapping(json.loads(written))
-    except (ValueError, RecursionError):
-        return {}
-
-
 def _tool(tool: Tool) -> dict[str, Any]:
     described = {"description": tool.description} if tool.description else {}
-    return {"toolSpec": {"name": tool.name, **described, "inputSchema": {"json": json.loads(tool.schema)}}}
+    return {"toolSpec": {"name": tool.name, **described, "inputSchema": {"json": mapping(parse(tool.schema))}}}
 
 
-def _thinking(model: str, effort: Effort | None) -> dict[str, Any]:
+def _thinking(request: Request, model: str, *, longest: int) -> dict[str, Any]:
     """Return the fields that set how much a model thinks, in its vendor's own words; none where it knows none."""
+    effort = request.effort
     if effort is None:
         return {}
+    if "anthropic.claude-" in model:
+        # https://docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-adaptive-thinking.html
+        thinking, output = thinking_fields(request, model, longest=longest)
+        return {name: value for name, value in (("thinking", thinking), ("output_config", output)) if value}
     if "amazon.nova-2-" in model:
         # https://docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html: "high" admits no bound of the answer.
         if effort is Effort.NONE:
             return {"reasoningConfig": {"type": "disabled"}}
         level = "low" if effort is Effort.LOW else "medium"
         return {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": level}}
-    if effort is Effort.NONE:
-        return {}  # unasked, the older ones do not think; the others cannot be kept from it
-    if "anthropic.claude-" in model and not _UNTHINKING.search(model):
-        if _BUDGETED.search(model):
-            return {"thinking": {"type": "enabled", "budget_tokens": _BUDGETS[effort]}}
-        return {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort.value}}
-    if "openai." in model:
+    if "openai." in model and effort is not Effort.NONE:
         return {"reasoning_effort": effort.value}
     return {}
 
@@ -170,9 +154,8 @@ def _thinking(model: str, effort: Effort | None) -> dict[str, Any]:
 def _top_k(model: str, top_k: int) -> dict[str, Any]:
     """Return the field for top-k, which Converse itself does not have; none where the vendor has none."""
     if "amazon.nova-" in model:
-        return {
-            "inferenceConfig": {"topK": top_k}
-        }  # https://docs.aws.amazon.com/nova/latest/userguide/complete-request-schema.html
+        # https://docs.aws.amazon.com/nova/latest/userguide/complete-request-schema.html
+        return {"inferenceConfig": {"topK": top_k}}
     if "anthropic." in model or "mistral." in model:
         return {"top_k": top_k}
     return {}
@@ -189,7 +172,7 @@ class ConverseDecoder:
     def __init__(self) -> None:
         self._content = Joiner()
         self._reasoning = Joiner()
-        self._calls: dict[int, tuple[str, str, list[str]]] = {}  # by block: id, name, pieces of the arguments
+        self._calls = Calls()
         self._finished = False
         self._partial = False  # text of the answer was given out
         self.done = False
@@ -210,15 +193,13 @@ class ConverseDecoder:
                 self._open(event)
             case "contentBlockDelta":
                 self._continue(event, deltas)
-            case "contentBlockStop":
-                self._close(_index(event), deltas)
             case "messageStop":
                 self._finish(text(event.get("stopReason")), deltas)
             case "metadata":
                 deltas += _metadata(event)
                 self.done = self._finished
             case _:
-                pass  # `messageStart`, and whatever the future brings
+                pass  # `messageStart`, `contentBlockStop`, and whatever the future brings
         return deltas
 
     def end(self) -> None:
@@ -234,14 +215,14 @@ class ConverseDecoder:
         """Remember a tool that is called; one that the server calls for itself, `server_tool_use`, is its own affair."""
         tool = mapping(mapping(event.get("start")).get("toolUse"))
         if tool and tool.get("type") != "server_tool_use":
-            self._calls[_index(event)] = (mend(text(tool.get("toolUseId"))), mend(text(tool.get("name"))), [])
+            self._calls.feed(_block(event), identity=text(tool.get("toolUseId")), name=text(tool.get("name")))
 
     def _continue(self, event: Mapping[str, Any], deltas: list[Delta]) -> None:
         """Give out a piece of text or thought; signatures and redacted thoughts stay here."""
         delta = mapping(event.get("delta"))
-        call = self._calls.get(_index(event))
-        if call is not None:
-            call[2].append(text(mapping(delta.get("toolUse")).get("input")))
+        written = text(mapping(delta.get("toolUse")).get("input"))
+        if written:
+            self._calls.feed(_block(event), arguments=written)
         thought = text(mapping(delta.get("reasoningContent")).get("text"))
         self._give(self._reasoning.feed(thought), self._content.feed(text(delta.get("text"))), deltas)
 
@@ -252,19 +233,12 @@ class ConverseDecoder:
             self._partial = True
             deltas.append(Text(content))
 
-    def _close(self, index: int, deltas: list[Delta]) -> None:
-        call = self._calls.pop(index, None)
-        if call is not None:
-            identifier, name, pieces = call
-            deltas.append(ToolCall(identifier, name, mend("".join(pieces)) or "{}"))
-
     def _finish(self, reason: str, deltas: list[Delta]) -> None:
         if self._finished:
             return
         self._finished = True
         self._give(self._reasoning.end(), self._content.end(), deltas)
-        for index in list(self._calls):
-            self._close(index, deltas)
+        deltas += self._calls.end()
         deltas.append(Finished(_REASONS.get(reason, FinishReason.OTHER), mend(reason) or None))
 
 
@@ -279,7 +253,8 @@ def read(body: bytes) -> list[Delta]:
             Kind.BROKEN_STREAM, "the provider's answer holds no message; check the address, or ask again"
         )
     deltas: list[Delta] = []
-    for item in content:
+    calls = Calls()
+    for place, item in enumerate(content):
         block = mapping(item)
         thought = text(mapping(mapping(block.get("reasoningContent")).get("reasoningText")).get("text"))
         said, tool = text(block.get("text")), mapping(block.get("toolUse"))
@@ -288,8 +263,9 @@ def read(body: bytes) -> list[Delta]:
         if said:
             deltas.append(Text(mend(said)))
         if tool and tool.get("type") != "server_tool_use":
-            arguments = mend(json.dumps(tool.get("input"), ensure_ascii=False)) if tool.get("input") else "{}"
-            deltas.append(ToolCall(mend(text(tool.get("toolUseId"))), mend(text(tool.get("name"))), arguments))
+            written = json.dumps(mapping(tool.get("input")), ensure_ascii=False)
+            calls.feed(place, identity=text(tool.get("toolUseId")), name=text(tool.get("name")), arguments=written)
+    deltas += calls.end()
     deltas += _metadata(whole)
     reason = text(whole.get("stopReason"))
     deltas.append(Finished(_REASONS.get(reason, FinishReason.OTHER), mend(reason) or None))
@@ -349,7 +325,7 @@ def _unlisted() -> ProviderError:
     )
 
 
-def _index(event: Mapping[str, Any]) -> int:
+def _block(event: Mapping[str, Any]) -> int:
     return count(event.get("contentBlockIndex")) or 0
 
 
