@@ -17,21 +17,31 @@ SECONDS = 30.0  # to find AWS credentials, which may have to be asked for
 Headers = tuple[tuple[str, Secret | str], ...]
 
 
-async def signed(provider: Provider, payload: Payload, *, trusted_hosts: Collection[str] = ()) -> Headers:
-    """Return what `sign` returns, on a thread where it runs a command or looks for credentials; raises ProviderError(AUTH)."""
+async def signed(
+    provider: Provider,
+    payload: Payload,
+    *,
+    trusted_hosts: Collection[str] = (),
+    find_credentials: Callable[[], aws.Credentials] = aws.find_credentials,
+    seconds: float = SECONDS,
+) -> Headers:
+    """Return what `sign` returns, on a thread where it runs a command or looks for credentials; raises ProviderError(AUTH).
+
+    *seconds* bounds the search for AWS credentials; a command has a limit of its own.
+    """
     waits = provider.row.auth == "aws" if provider.key is None else not provider.key.ready
     if not waits:
         return sign(provider, payload, trusted_hosts=trusted_hosts)
-    work = asyncio.to_thread(sign, provider, payload, trusted_hosts=trusted_hosts)
+    work = asyncio.to_thread(sign, provider, payload, trusted_hosts=trusted_hosts, find_credentials=find_credentials)
     if provider.key is not None:
-        return await work  # a command has a time limit of its own
+        return await work
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             return await work
     except TimeoutError:
         raise _refusal(
             provider,
-            f"its AWS credentials were not found within {SECONDS:g} s; run: aws sso login, or look at AWS_PROFILE",
+            f"its AWS credentials were not found within {seconds:g} s; run: aws sso login, or look at AWS_PROFILE",
         ) from None
 
 

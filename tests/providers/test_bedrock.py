@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -414,6 +415,31 @@ async def test_credentials_are_never_logged(aws_files: Callable[..., None], capl
     assert [name for name, _ in headers] == ["x-amz-date", "x-amz-security-token", "authorization"]
     assert "HIDDEN" not in caplog.text
     assert "HIDDEN" not in repr(headers)
+
+
+async def test_credentials_are_not_waited_for_without_end() -> None:
+    """A search that hangs, as where the network swallows it, becomes an error that says so; a key needs no search."""
+    released = threading.Event()
+
+    def hang() -> aws.Credentials:
+        released.wait(30)
+        return CREDENTIALS
+
+    payload = BEDROCK.encode(Request(()), provider())
+    try:
+        with pytest.raises(ProviderError, match=r"not found within 0\.05 s") as caught:
+            await signed(provider(), payload, find_credentials=hang, seconds=0.05)
+        assert caught.value.kind is Kind.AUTH
+        assert await signed(provider(key=Secret("k")), payload, find_credentials=hang)
+    finally:
+        released.set()
+
+
+def test_keys_of_aws_are_blotted_out_of_messages() -> None:
+    """A key that a gateway repeats in its refusal is not shown."""
+    for key in ("ABSKQmVkcm9ja0FQSUtleS1leGFtcGxl", "AKIAIOSFODNN7EXAMPLE"):
+        error = BEDROCK.explain(403, {}, json.dumps({"message": f"the key {key} is unknown"}).encode())
+        assert error.message == "the key *** is unknown"
 
 
 # --- what is read ---

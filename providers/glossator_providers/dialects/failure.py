@@ -158,6 +158,7 @@ _VAGUE_CODES: Mapping[str, Kind] = {
 _KEYS = re.compile(
     r"(?i:(?<=api key provided: )|(?<=api key: ))[^\s,;]+(?<!\.)"
     r"|\b(?:sk|pk|rk|gsk|xai|csk|nvapi|hf|key)[-_][A-Za-z0-9*_-]{8,}"
+    r"|\b(?:ABSK|AKIA|ASIA)[A-Za-z0-9+/=]{12,}"  # Amazon
 )
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,200})", re.IGNORECASE)
 _DELAY_IN_TEXT = re.compile(
@@ -202,7 +203,9 @@ def reported(value: object, *, status: int | None = None, partial: bool = False)
         return None
     error = mapping(inner) or whole
     message = _message(inner, whole)
-    named = [word for word in map(error.get, ("code", "type", "error_type", "status")) if isinstance(word, str) and word]
+    named = [
+        word for word in map(error.get, ("code", "type", "error_type", "status")) if isinstance(word, str) and word
+    ]
     words = tuple(word.lower() for word in named)
     # In mid-stream some providers say as a number what the status would have been.
     numbers = (error.get(name) for name in ("status_code", "raw_status_code", "code", "http_code"))
