@@ -221,7 +221,7 @@ def test_a_stream_that_only_thought_is_no_answer() -> None:
     for answer in (heard(), heard({}), heard(parts({"text": "x", "thought": True})), heard(parts({"text": "x"}))):
         assert answer.error is not None
         assert answer.error.kind is Kind.BROKEN_STREAM
-    assert answer.error.partial
+        assert answer.error.partial is bool(answer.text)
 
 
 def test_a_whole_answer_without_a_message_is_none() -> None:
