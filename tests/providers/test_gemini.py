@@ -300,6 +300,12 @@ def test_every_failure_of_google_has_its_kind(
         assert (late.error.kind, late.error.partial, late.text) == (Kind(kind), True, "so far")
 
 
+@pytest.mark.parametrize("key", ["AIza" + "x" * 35, "AQ." + "x" * 40, "ya29." + "x-y_z.0" * 10])
+def test_a_key_of_google_is_blotted_out(key: str) -> None:
+    """Neither a key nor a token that Google repeats reaches a log or an editor."""
+    assert failure(403, "PERMISSION_DENIED", f"{key} may not").message == "*** may not"
+
+
 def test_a_web_page_is_named_as_one() -> None:
     """A wrong location of Vertex AI answers with a web page: that is said, and nothing of it is shown but its title."""
     page = b"<!DOCTYPE html><html lang=en><title>Error 404 (Not Found)!!1</title><p>The requested URL was not found"

@@ -159,6 +159,7 @@ _KEYS = re.compile(
     r"(?i:(?<=api key provided: )|(?<=api key: ))[^\s,;]+(?<!\.)"
     r"|\b(?:sk|pk|rk|gsk|xai|csk|nvapi|hf|key)[-_][A-Za-z0-9*_-]{8,}"
     r"|\b(?:ABSK|AKIA|ASIA)[A-Za-z0-9+/=]{12,}"  # Amazon
+    r"|\b(?:AIza[\w-]{20,}|AQ\.[\w-]{20,}|ya29\.[\w.-]{20,})"  # Google
 )
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,200})", re.IGNORECASE)
 _DELAY_IN_TEXT = re.compile(
