@@ -63,6 +63,19 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can do and takes; None: not known, or, where the user says it, not said. Sizes are in tokens."""
+
+    context_tokens: int | None = None
+    output_tokens: int | None = None
+    streaming: bool | None = None
+    reasoning: bool | None = None
+    caching: bool | None = None
+    tools: bool | None = None
+    sampling: bool | None = None  # temperature, top_p and top_k are taken
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """One configured provider: a row with the user's choices."""
 
@@ -76,6 +89,9 @@ class Provider:
     socket: str | None = None  # the path of a Unix socket
     found: bool = False  # found by itself (a key variable, a running server), not configured by the user
     toy: bool = False
+    capabilities: Capabilities = (
+        Capabilities()
+    )  # what the user says of the model, which counts more than all that is known
     project: str | None = None  # of Google Cloud: whose computers are asked; None in express mode
     location: str | None = None  # of Google Cloud
     api_version: str | None = None  # of Azure: the date of the older API; None for the API v1

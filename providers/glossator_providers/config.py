@@ -28,7 +28,7 @@ from pydantic import (
     model_validator,
 )
 
-from glossator_providers.catalog import ROWS, Provider, Row, Timeouts, is_loopback
+from glossator_providers.catalog import ROWS, Capabilities, Provider, Row, Timeouts, is_loopback
 from glossator_providers.config_file import did_you_mean, mistake, read_table, validate
 from glossator_providers.errors import ConfigError
 from glossator_providers.privacy.policy import Policy
@@ -75,6 +75,18 @@ class LimitSettings(_Table):
     tokens_per_minute: int | None = Field(default=None, gt=0)
 
 
+class CapabilitySettings(_Table):
+    """What the model can do, where you know better: a table of its own, for it is about the model and not the connection."""
+
+    context_tokens: int | None = Field(default=None, gt=0)
+    output_tokens: int | None = Field(default=None, gt=0)
+    streaming: bool | None = None
+    reasoning: bool | None = None
+    caching: bool | None = None
+    tools: bool | None = None
+    sampling: bool | None = Field(default=None, description="temperature, top_p and top_k are taken")
+
+
 class ProviderSettings(_Table):
     """One provider: a kind of the catalog with the user's choices; the key itself never stands here."""
 
@@ -92,6 +104,7 @@ class ProviderSettings(_Table):
     )
     timeout: TimeoutSettings = TimeoutSettings()
     limits: LimitSettings | None = None
+    capabilities: CapabilitySettings = CapabilitySettings()
 
     @field_validator("kind")
     @classmethod
@@ -520,6 +533,7 @@ def _configured(name: str, settings: ProviderSettings, environment: Mapping[str,
             total=timeout.total or usual.total,
         ),
         toy=settings.kind == "embedded" and model == TOY,
+        capabilities=Capabilities(**settings.capabilities.model_dump()),
         api_version=settings.api_version,
     )
 
@@ -539,7 +553,7 @@ def _address(settings: ProviderSettings, row: Row, location: str | None) -> str:
         return settings.base_url + urlsplit(row.base_url).path
     if settings.kind in _AZURE:
         # Microsoft's pages write the address of a resource as it is, and with the API that it is asked by.
-        return settings.base_url.removesuffix("/v1").removesuffix("/openai")
+        return settings.base_url.removesuffix("/openai/v1").removesuffix("/openai")
     return settings.base_url
 
 

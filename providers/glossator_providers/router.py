@@ -7,6 +7,7 @@ begins; an answer is one model's, whole, never spliced; and whoever stops listen
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 import time
@@ -15,7 +16,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from glossator_providers import allowances, dialects
+from glossator_providers import allowances, capabilities, dialects, published
 from glossator_providers.auth import signed
 from glossator_providers.catalog import Provider
 from glossator_providers.dialects import Dialect
@@ -143,6 +144,7 @@ class Router:
         self._prepare = prepare
         self._patience = Patience(attempts=max_attempts)
         self._deadline = deadline
+        self._listed: dict[str, tuple[str, ...]] = {}  # the models that a provider named when it was last asked
 
     def replace(self, providers: Iterable[Provider]) -> None:
         """Take these providers from the next request on."""
@@ -178,14 +180,14 @@ class Router:
                         async for event in events:
                             yield event
                 except GlossatorError as caught:
-                    error = _as_provider_error(caught, provider, partial=bool(heard.text))
+                    error = await self._told(caught, provider, partial=bool(heard.text))
                     attempts.append(self._attempted(provider, heard, error))
                     wait = self._pause(error, tries=tries, alone=alone, until=until)
                     if wait is None and (alone or not may_try_elsewhere(error.kind) or self._clock() >= until):
                         raise _failure(caught, error, attempts) from None
                 else:
                     attempts.append(self._attempted(provider, heard, None))
-                    yield Answered(_answer(provider, heard, attempts))
+                    yield Answered(_answer(provider, heard, attempts, bound=request.max_tokens or provider.max_tokens))
                     return
                 if heard.text or heard.reasoning:
                     yield Restarted(error)
@@ -209,13 +211,15 @@ class Router:
         empty = Request(messages=())
         near = self._is_local(provider)
         cleared = clear_probe(self.policy) if near else clear(empty, policy=self.policy, files=self._files)
-        return await list_models(
+        models = await list_models(
             provider,
             transport=self._transport,
             cleared=cleared,
             seconds=LIST_TIMEOUT,
             trusted_hosts=self.policy.trusted_hosts,
         )
+        self._listed[provider.name] = tuple(model.name for model in models)
+        return models
 
     def _route(self, request: Request, cleared: Cleared) -> Route:
         """Filter by clearance before anything else, then by what the request names, then put into order."""
@@ -298,6 +302,7 @@ class Router:
         self, provider: Provider, request: Request, cleared: Cleared, until: float, heard: _Heard
     ) -> AsyncGenerator[Text | Reasoning]:
         """Ask one provider once, note in *heard* what it says, and yield what is for the user."""
+        request = capabilities.fitting(request, provider)
         if self._prepare is not None:
             provider = await self._prepare(provider)
         watchdog = Watchdog(
@@ -324,6 +329,24 @@ class Router:
                     self._hear(heard, delta)
                     if isinstance(delta, (Text, Reasoning)):
                         yield delta
+
+    async def _told(self, caught: GlossatorError, provider: Provider, *, partial: bool) -> ProviderError:
+        """Return a failure in the providers' vocabulary, and of a model that does not exist the names that come nearest."""
+        error = _as_provider_error(caught, provider, partial=partial)
+        if error.kind is Kind.NO_MODEL and provider.model:
+            names = capabilities.nearest(provider.model, await self._names(provider))
+            if names:
+                error.message = f"{error.message}; the nearest names are {', '.join(names)}"
+        return error
+
+    async def _names(self, provider: Provider) -> Sequence[str]:
+        """Return the models that a provider has: as it listed them, as a server on this machine lists them now, as is published."""
+        if provider.name not in self._listed and self._is_local(provider):
+            with contextlib.suppress(GlossatorError):
+                await self.list_models(provider)
+        if provider.name in self._listed:
+            return [name for name in self._listed[provider.name] if name != provider.model]
+        return await asyncio.to_thread(published.names, provider)  # a large module is imported for it
 
     async def _settle_model(self, provider: Provider, cleared: Cleared) -> Provider:
         """Choose a model where none is named, and make sure that a private request meets one that runs here."""
@@ -409,11 +432,14 @@ async def _read(
     decoder.end()
 
 
-def _answer(provider: Provider, heard: _Heard, attempts: Sequence[Attempt]) -> Answer:
+def _answer(provider: Provider, heard: _Heard, attempts: Sequence[Attempt], *, bound: int) -> Answer:
+    finish = heard.finish or FinishReason.OTHER
+    if finish is FinishReason.OTHER and (heard.usage.output_tokens or 0) >= bound:
+        finish = FinishReason.LENGTH  # nobody said why it stopped, and it is as long as it may be, in tokens
     return Answer(
         text="".join(heard.text),
         reasoning="".join(heard.reasoning),
-        finish=heard.finish or FinishReason.OTHER,
+        finish=finish,
         usage=heard.usage,
         provider=provider.name,
         model=heard.model,

@@ -354,6 +354,43 @@ def test_local_kinds_get_the_path_of_their_api(places: Places) -> None:
     assert found[0].timeouts == config.LOCAL_TIMEOUTS
 
 
+@pytest.mark.parametrize("end", ["", "/", "/openai", "/openai/v1/"])
+@pytest.mark.parametrize("kind", ["azure", "azure-responses"])
+def test_a_resource_of_azure_is_named_in_any_customary_form(places: Places, kind: str, end: str) -> None:
+    """Its address may end with the API; the version chooses the older one; the usual variables hold the key."""
+    written = f'[providers.a]\nkind = "{kind}"\nmodel = "mine"\nbase_url = "https://r.openai.azure.com{end}"\n'
+    places.user.write_text(written)
+    environment = {"AZURE_OPENAI_API_KEY": "0123456789abcdef"}
+    (provider,) = config.providers(places.load().config, environment)
+    assert (provider.base_url, provider.model, provider.api_version) == ("https://r.openai.azure.com", "mine", None)
+    assert provider.key is not None
+    places.user.write_text(f'{written}api_version = "2024-10-21"\n')
+    assert config.providers(places.load().config, environment)[0].api_version == "2024-10-21"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('kind = "azure"\nmodel = "mine"', "needs a base_url"),
+        ('kind = "azure"\nbase_url = "https://r.openai.azure.com"', "needs a model"),
+        ('kind = "openai"\napi_version = "2024-10-21"', "api_version is a setting of azure"),
+        ('kind = "azure"\nmodel = "m"\nbase_url = "https://r.example"\napi_version = "1&x=2"', "api_version"),
+    ],
+)
+def test_what_azure_needs_is_told(places: Places, text: str, said: str) -> None:
+    """A resource and a deployment are needed, and its version belongs to nobody else."""
+    places.user.write_text(f"[providers.a]\n{text}\n")
+    with pytest.raises(ConfigError, match=said):
+        places.load()
+
+
+def test_one_key_finds_one_provider() -> None:
+    """A vendor with two protocols is found once; the second protocol is for those who ask for it."""
+    environment = {"OPENAI_API_KEY": "sk-0123456789abcdef", "XAI_API_KEY": "xai-0123456789", "CO_API_KEY": "0123456789"}
+    found = config.providers(config.Config(), environment)
+    assert [provider.name for provider in found] == ["openai", "xai", "cohere"]
+
+
 def test_the_schema_describes_what_is_accepted() -> None:
     """The JSON schema is JSON and knows every kind and every section."""
     schema = json.loads(json.dumps(config.json_schema()))

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from glossator_providers.catalog import ROWS, Provider, Timeouts
+from glossator_providers.catalog import ROWS, Capabilities, Provider, Timeouts
 from glossator_providers.errors import EgressDenied, Kind, NoProvider, PolicyRefusal, ProviderError
 from glossator_providers.model import (
     Allowance,
     Answered,
     Chosen,
+    Effort,
     Event,
     FinishReason,
     Fragment,
@@ -659,3 +660,41 @@ async def test_an_answer_tells_the_calls_and_what_is_left_of_the_limits(transpor
     assert answer.calls == (ToolCall("c1", "read", '{"path":"a.py"}'),)
     assert (answer.finish, answer.finish_raw) == (FinishReason.TOOL_CALLS, "tool_calls")
     assert answer.allowances == (Allowance("requests", 500, 499, 60.5),)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_model_that_does_not_exist_is_told_with_the_nearest_names(kind: str, transport: Transport) -> None:
+    """A server on this machine is asked for its list once the request has failed; the names most alike are proposed."""
+    models = ("qwen2.5-coder:7b", "gemma3:1b", "llama3.2")
+    async with FakeProvider(kind=kind, respond=failing(404, "model 'qwen2.5-codr' not found"), models=models) as fake:
+        router = Router([at(fake, model="qwen2.5-codr")], transport=transport, policy=Policy(), files=LocalFiles())
+        with pytest.raises(RequestFailed, match=r"not found; the nearest names are qwen2\.5-coder:7b") as caught:
+            await router.answer(ask_for())
+    assert caught.value.kind is Kind.NO_MODEL
+    assert "gemma" not in str(caught.value)
+
+
+async def test_what_a_model_rejects_is_left_out(transport: Transport) -> None:
+    """A temperature is not sent to a model that is known to answer it with an error, by its name or by the user's word."""
+    bodies: dict[str, Any] = {}
+
+    async def respond(asked: Asked) -> None:
+        bodies[asked.model] = asked.json
+        await asked.answer("fine")
+
+    async with FakeProvider(kind="anthropic", respond=respond) as fake:
+        asked = ask_for(temperature=0.2, top_p=0.9, top_k=3, effort=Effort.LOW)
+        for model, said in (
+            ("claude-sonnet-5-5", Capabilities()),
+            ("claude-3-haiku", Capabilities(output_tokens=100)),
+            ("claude-9", Capabilities(sampling=True, reasoning=False)),
+        ):
+            provider = at(fake, model=model, capabilities=said)
+            router = Router([provider], transport=transport, policy=Policy(), files=LocalFiles())
+            await router.answer(asked)
+    assert not {"temperature", "top_p", "top_k"} & bodies["claude-sonnet-5-5"].keys()
+    assert bodies["claude-sonnet-5-5"]["output_config"] == {"effort": "low"}
+    assert (bodies["claude-3-haiku"]["temperature"], bodies["claude-3-haiku"]["max_tokens"]) == (0.2, 100)
+    assert "thinking" not in bodies["claude-3-haiku"]
+    assert bodies["claude-9"]["top_k"] == 3
+    assert "output_config" not in bodies["claude-9"]
