@@ -97,6 +97,8 @@ FINISH_REASONS = {
 OTHER_REASONS = {
     # No candidate, but a word about the prompt: it was blocked.
     "gemini/vendor-unary-failure-only-prompt-feedback": FinishReason.REFUSED,
+    # This server says the same of an answer that the bound cut off.
+    "llamacpp/own-responses-compat-stream": FinishReason.OTHER,
 }
 # The dialects whose models stop with the same word whether they have answered or called a tool.
 ONE_WORD_FOR_CALLS = ("gemini", "vertex", "openai_responses", "azure_responses")
@@ -138,7 +140,9 @@ def usage_of(case: recorded.Case) -> Usage | None:
     if case.row.dialect in ("gemini", "vertex") and thought:
         # Google's `candidatesTokenCount` leaves out what was thought, which is billed as output.
         return replace(usage, output_tokens=(answered or 0) + thought, told_output_tokens=answered)
-    if case.row.dialect in ("anthropic", "vertex_anthropic", "bedrock") and (unseen := (cached or 0) + (told.get("cache_write") or 0)):
+    if case.row.dialect in ("anthropic", "vertex_anthropic", "bedrock") and (
+        unseen := (cached or 0) + (told.get("cache_write") or 0)
+    ):
         # Anthropic's `input_tokens`, and Bedrock's, leaves out what the cache had a part in; ours is the whole prompt.
         return replace(usage, input_tokens=asked + unseen, told_input_tokens=asked)
     if case.row.dialect == "cohere":

@@ -188,8 +188,15 @@ class ResponseDecoder:
         deltas += [call for call in calls if call.id not in self._called]
         self._called.update(call.id for call in calls)
 
-    def _end(self, response: Mapping[str, Any], status: str, deltas: list[Delta]) -> None:
-        """Read the last event, which repeats the whole answer: what did not come in pieces is taken from there."""
+    def _end(self, response: Mapping[str, Any], name: str, deltas: list[Delta]) -> None:
+        """Read the last event, which repeats the whole answer: what did not come in pieces is taken from there.
+
+        The answer's own word counts more than the event's *name*: vLLM ends what is incomplete with `response.completed`,
+        https://github.com/vllm-project/agentic-api/issues/273.
+        """
+        status = text(response.get("status")) or name
+        if status not in _ENDED:
+            raise _failed(response, partial=self._partial)
         self._start(response, deltas)  # llama.cpp names the model only here
         output = _read_output(response)
         self._give(self._reasoning.end(), self._content.end(), deltas)
@@ -275,13 +282,16 @@ def _calls(output: list[Any]) -> list[ToolCall]:
 
 
 def _finished(response: Mapping[str, Any], status: str, *, called: bool, refused: bool) -> Finished:
-    raw = mend(text(response.get("status"))) or status
+    raw = mend(status)
     if status == "incomplete":
         why = text(mapping(response.get("incomplete_details")).get("reason"))
         return Finished(_INCOMPLETE.get(why, FinishReason.OTHER), raw)
     if refused:
         return Finished(FinishReason.REFUSED, raw)
-    return Finished(FinishReason.TOOL_CALLS if called else FinishReason.STOP, raw)
+    if called:
+        return Finished(FinishReason.TOOL_CALLS, raw)
+    # llama.cpp says "completed" of an answer that the bound cut off as well, and has no field to tell them apart.
+    return Finished(FinishReason.STOP if "incomplete_details" in response else FinishReason.OTHER, raw)
 
 
 def _failed(response: Mapping[str, Any], *, partial: bool = False) -> ProviderError:
