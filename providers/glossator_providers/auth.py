@@ -41,7 +41,7 @@ async def signed(
     except TimeoutError:
         raise _refusal(
             provider,
-            f"its AWS credentials were not found within {seconds:g} s; run: aws sso login, or look at AWS_PROFILE",
+            f"its AWS credentials were not found within {seconds:g} s; look at AWS_PROFILE and its credential process",
         ) from None
 
 

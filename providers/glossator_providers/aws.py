@@ -1,8 +1,8 @@
 """AWS's signature, version 4, made by botocore's signer with the credentials that botocore finds; the call itself is ours.
 
-Only here is botocore imported, and only when a call is signed: it is the extra `glossator[bedrock]`. Looking for credentials
-may read AWS's files and, where the user set up single sign-on, roles or a machine's own role, ask AWS for them; nothing
-of a prompt is part of that.
+Only here is botocore imported, and only when a call is signed: it is the extra `glossator[bedrock]`. It may read AWS's
+variables and files and run the user's credential process; what it would ask AWS for over connections of its own (single
+sign-on, roles, a machine's own role) is left out, because only the transport opens connections.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Credentials:
 
 
 class CredentialFinder:
-    """Find credentials where AWS's own tools look: environment, profile, single sign-on, a process, the machine's role.
+    """Find credentials where AWS's own tools look on this machine: the environment, a profile, a credential process.
 
     Those that renew themselves are kept; others may be replaced on disk by another program at any time, so they are read again.
     """
@@ -71,12 +71,12 @@ class CredentialFinder:
                 self._kept = None
                 # Not its words: those of a credential process may quote what it printed.
                 raise ConfigError(
-                    f"the AWS credentials could not be read ({type(error).__name__}); run: aws sso login, "
-                    "or look at AWS_PROFILE and ~/.aws"
+                    f"the AWS credentials could not be read ({type(error).__name__}); look at AWS_PROFILE and ~/.aws"
                 ) from None
         if frozen is None or not frozen.access_key or not frozen.secret_key:
             raise ConfigError(
-                "no AWS credentials were found; set AWS_BEARER_TOKEN_BEDROCK, or AWS_PROFILE, or run: aws configure"
+                "no AWS credentials were found on this machine; set AWS_BEARER_TOKEN_BEDROCK, or AWS_PROFILE, or run: "
+                'aws configure; with single sign-on or a role: eval "$(aws configure export-credentials --format env)"'
             )
         source = "the AWS configuration"
         token = Secret(frozen.token, source=source) if frozen.token else None
@@ -86,7 +86,15 @@ class CredentialFinder:
 find_credentials = CredentialFinder()
 
 
+# botocore's names of the sources that need no connection.
+_OFFLINE = frozenset({"env", "shared-credentials-file", "config-file", "boto-config", "custom-process"})
+
+
 def _resolved(session: Any) -> tuple[Any, str | None]:
+    resolver = session.get_component("credential_provider")
+    for source in [one.METHOD for one in resolver.providers]:
+        if source not in _OFFLINE:
+            resolver.remove(source)
     return session.get_credentials(), session.get_config_variable("region")
 
 

@@ -344,7 +344,6 @@ def aws_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
     def write(config: str = "", credentials: str = "", **variables: str) -> None:
         for name, text in (("config", config), ("credentials", credentials)):
@@ -387,8 +386,14 @@ def test_credentials_are_found_where_the_tools_of_aws_look(aws_files: Callable[.
         (
             "[default]\nsso_session = s\nsso_account_id = 1\nsso_role_name = r\n[sso-session s]\n",
             {},
-            "could not be read",
+            "export-credentials",
         ),
+        (
+            "[default]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = x\n[profile x]\nsso_account_id = 1\n",
+            {},
+            "export-cred",
+        ),
+        ("", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/"}, "export-credentials"),
         ("[broken", {}, "ConfigParseError"),
     ],
 )
