@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from glossator_providers.catalog import ROWS, Provider, host_of
-from glossator_providers.errors import ConfigError
+from glossator_providers.errors import ConfigError, ProviderError
 
 # How the vendors' own keys begin, in their consoles of November 2026; the longer beginning decides.
 _BEGINNINGS: Mapping[str, str] = {
@@ -44,11 +44,12 @@ def warning(provider: Provider) -> str | None:
 
 def _of_key(provider: Provider) -> str | None:
     row = provider.row
-    if provider.key is None or not provider.key.ready:
+    # A variable that holds no key is read at once as well, to say so.
+    if provider.key is None or not (provider.key.ready or provider.key.source in row.key_env):
         return None
     try:
         key = provider.key.reveal()
-    except ConfigError as error:
+    except (ConfigError, ProviderError) as error:
         return str(error)
     source = provider.key.source or "its key"
     begins = max((start for start in _BEGINNINGS if key.startswith(start)), key=len, default=None)

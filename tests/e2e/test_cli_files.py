@@ -253,11 +253,33 @@ async def test_providers_are_listed_and_checked(tmp_path: Path) -> None:
         done = await glossator("providers", "--check", "--json", environment=environment, folder=folder)
         (row,) = done.json["providers"]
         assert (row["name"], row["local"], row["state"], row["models"]) == ("fake", True, "up", ["one", "two"])
+        assert row["price"] == 0
+        assert "lists no model" in row["warning"]
         await fake.stop()
         done = await glossator("providers", "--check", "--json", environment=environment, folder=folder)
         (row,) = done.json["providers"]
         assert row["state"] == "down"
         assert row["error"]
+
+
+async def test_what_is_known_of_a_model_and_what_looks_wrong_is_listed(tmp_path: Path) -> None:
+    """Price, sizes and abilities of a cloud's model, and a key of another vendor told in a sentence, without the key."""
+    folder = project(tmp_path / "work", {})
+    environment = environment_of(tmp_path / "user", ANTHROPIC_API_KEY="gsk_a1B2c3D4e5F6g7H8i9J0kLmNoPqRsT")
+    done = await glossator("providers", "--json", environment=environment, folder=folder)
+    (row,) = done.json["providers"]
+    assert (row["kind"], row["state"]) == ("anthropic", "ask first")
+    assert row["price"] == {"input": 2, "output": 10}
+    assert row["context_tokens"] == 1_000_000
+    assert row["capabilities"] == ["stream", "reasoning", "caching", "tools"]
+    assert row["warning"] == "ANTHROPIC_API_KEY looks like a key of Groq, and not of Anthropic"
+    done = await glossator("providers", environment=environment, folder=folder)
+    assert "$2/10" in done.out
+    assert "looks like a key of Groq" in done.err
+    told = await glossator("doctor", "--json", environment=environment, folder=folder)
+    findings = [finding["detail"] for finding in told.json["findings"] if finding["what"] == "model anthropic"]
+    assert any("looks like a key of Groq" in detail for detail in findings)
+    assert "a1B2c3D4" not in done.out + done.err + told.out + told.err
 
 
 async def test_a_cloud_known_only_by_its_key_needs_a_yes(tmp_path: Path, watched_child: WatchedChild) -> None:

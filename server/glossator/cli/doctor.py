@@ -80,9 +80,11 @@ def _configuration() -> list[Finding]:
 
 async def _providers() -> list[Finding]:
     from glossator.cli.work import application
+    from glossator_providers import keys
 
     async with application(Path.cwd()) as product:
         status = product.status()
+        warnings = {provider.name: keys.warning(provider) for provider in product.router.providers}
     if not status.providers:
         advice = (
             "start Ollama, LM Studio, llama.cpp or vLLM, set a key such as ANTHROPIC_API_KEY, or configure a provider; "
@@ -100,6 +102,10 @@ async def _providers() -> list[Finding]:
         found.append(
             Finding(f"model {one.name}", "ok", f"{where}, {one.model or 'whatever it has'}, {one.state}", advice)
         )
+        warning = warnings.get(one.name)
+        if warning is not None:
+            advice = "it is used as it is; `glossator providers --check` asks whether it works"
+            found.append(Finding(f"model {one.name}", "missing", warning, advice))
     return found
 
 

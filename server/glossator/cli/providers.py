@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +12,14 @@ import typer
 
 from glossator.cli import failures, show
 from glossator.cli.options import AsJson
+from glossator_providers import capabilities, keys, published
 from glossator_providers.errors import GlossatorError
+from glossator_providers.models import same_model
 
 if TYPE_CHECKING:
     from glossator.app import Application, ProviderStatus
     from glossator_providers.catalog import Provider
+    from glossator_providers.model import ModelInfo
 
 
 def providers(
@@ -49,21 +53,37 @@ async def _row(product: Application, status: ProviderStatus, provider: Provider,
         "local": status.local,
         "model": status.model,
         "toy": status.toy,
-        "capabilities": ["stream"],
-        "price": 0 if status.local else None,
         "state": status.state,
         "latency": None,
         "models": None,
+        "warning": keys.warning(provider),
         "error": None,
     }
+    models: list[ModelInfo] = []
     if check and status.state != "ask first":
         began = time.monotonic()
         try:
             models = await product.router.list_models(provider)
         except GlossatorError as error:
-            return row | {"state": "down", "error": str(error)}
+            return row | _known(provider, ()) | {"state": "down", "error": str(error)}
         row |= {"state": "up", "latency": round(time.monotonic() - began, 3), "models": [one.name for one in models]}
-    return row
+        if provider.model and models and not any(same_model(one.name, provider.model) for one in models):
+            names = capabilities.nearest(provider.model, (one.name for one in models))
+            nearest = f"; the nearest names are {', '.join(names)}" if names else ""
+            row["warning"] = row["warning"] or f"it lists no model {provider.model}{nearest}"
+    return row | _known(provider, models)
+
+
+def _known(provider: Provider, models: Iterable[ModelInfo]) -> dict[str, Any]:
+    """Return what is known of a provider's model: what it can do, its sizes in tokens, its price in dollars a million tokens."""
+    known = capabilities.of(provider, listed=models)
+    price = published.prices(provider)
+    return {
+        "capabilities": list(capabilities.words(known)),
+        "context_tokens": known.context_tokens,
+        "output_tokens": known.output_tokens,
+        "price": 0 if provider.local else {"input": price[0], "output": price[1]} if price else None,
+    }
 
 
 def _tell(rows: list[dict[str, Any]], message: str) -> None:
@@ -74,14 +94,23 @@ def _tell(rows: list[dict[str, Any]], message: str) -> None:
         show.say(message)
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("name", "kind", "where", "model", "state"):
+    for name in ("name", "kind", "where", "model", "can", "price", "state"):
         table.add_column(name)
     for row in rows:
         latency = f" ({row['latency']:g} s)" if row["latency"] is not None else ""
         where = "toy model" if row["toy"] else "local" if row["local"] else "cloud"
-        cells = (row["name"], row["kind"], where, row["model"], f"{row['state']}{latency}")
+        can = " ".join(row["capabilities"])
+        cells = (row["name"], row["kind"], where, row["model"], can, _price(row["price"]), f"{row['state']}{latency}")
         table.add_row(*(show.printable(str(cell)) for cell in cells))
     Console().print(table)
     for row in rows:
-        if row["error"]:
-            show.say(f"{row['name']}: {row['error']}")
+        for word in ("error", "warning"):
+            if row[word]:
+                show.say(f"{row['name']}: {row[word]}")
+
+
+def _price(price: dict[str, float] | int | None) -> str:
+    """Say a price in a few characters: dollars for a million tokens asked and answered."""
+    if isinstance(price, dict):
+        return f"${price['input']:g}/{price['output']:g}"
+    return "?" if price is None else "free"
