@@ -600,6 +600,18 @@ WORDS = [
         "quotaId",
     ),
     *("supportedGenerationMethods", "publisherModels", "thoughtSignature", "reason"),
+    *(
+        "item",
+        "output",
+        "summary",
+        "call_id",
+        "incomplete_details",
+        "tool_plan",
+        "tokens",
+        "billed_units",
+        "error_type",
+    ),
+    *("endpoints", "context_length"),
 ]
 VALUES = [
     *("text_delta", "message_start", "message_delta", "message_stop", "content_block_delta", "error", "stop", "length"),
@@ -621,6 +633,9 @@ VALUES = [
         "PerDay",
         '{"error":1}',
     ),
+    *("response.output_text.delta", "response.output_item.done", "response.completed", "response.failed", "incomplete"),
+    *("function_call", "reasoning", "response", "content-delta", "tool-plan-delta", "tool-call-start", "message-end"),
+    *("ERROR", "tool-call-delta"),
 ]
 leaves = (
     st.none()
