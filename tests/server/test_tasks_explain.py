@@ -200,7 +200,7 @@ async def test_a_related_place_in_a_private_file_does_not_close_the_request(tmp_
     found = replace(problem(snapshot, "os", code="F401", message="unused"), related=(related,))
     environment = environment_of(tmp_path / "user", CLOUD, CLOUD_KEY="k")
     async with application(workspace, environment) as opened:
-        models = _Models(opened, whole=_whole(snapshot, opened.roots))
+        models = _Models(opened, whole=_whole(snapshot, roots=opened.roots))
         context = gather(snapshot, snapshot.whole, diagnostics=(found,))
         assert len(context.related) == 1
         lighter = without_closing(context, models, roots=opened.roots)

@@ -9,6 +9,7 @@ from typing import Any
 
 from lsprotocol import types
 
+from glossator import __version__
 from glossator.lsp import protocol, wire
 from glossator.lsp.actions import list_actions
 from glossator.lsp.application import Build
@@ -35,7 +36,7 @@ def run(channel: Channel, greeting: Greeting, *, build: Build, environment: Mapp
 
 def connect(greeting: Greeting, *, build: Build, environment: Mapping[str, str]) -> tuple[Server, Connection]:
     """Make the server and the state of one connection; nothing runs yet."""
-    server = Server("glossator", "")
+    server = Server("glossator", __version__)
     connection = Connection(
         server,
         greeting.client,

@@ -20,10 +20,14 @@ class TaskName(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One earlier question and its answer, for a follow-up."""
+    """One earlier question and its answer, for a follow-up.
+
+    `about` is the document as it was then, None for the one of the follow-up: what it may not see now, the answer may quote.
+    """
 
     question: str
     answer: str
+    about: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
