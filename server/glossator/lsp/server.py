@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -23,8 +22,6 @@ from glossator.lsp.offers import Offers
 from glossator.lsp.sync import Sync
 from glossator.lsp.wire import Server, configure_log
 from glossator.session import Session, path_of
-
-SECONDS_FOR_FIRST_QUESTIONS = 0.05
 
 
 def run(channel: Channel, greeting: Greeting, *, build: Build, environment: Mapping[str, str]) -> int:
@@ -61,11 +58,10 @@ def register(server: Server, connection: Connection) -> None:
     server.protocol.late_cancel = jobs.cancel_request
     server.protocol.unreadable = sync.unreadable
 
-    async def initialized(_: types.InitializedParams) -> None:
+    def initialized(_: types.InitializedParams) -> None:
         if connection.client.register_configuration:
             server.spawn(register_configuration(server), name="registration")
-        await asyncio.sleep(SECONDS_FOR_FIRST_QUESTIONS)  # what the editor asks in the same breath is answered first
-        await connection.start()
+        connection.begin()
 
     async def code_action(params: types.CodeActionParams) -> list[Any] | None:
         return await list_actions(connection, jobs, params)
