@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -72,13 +73,15 @@ class Editor:
     async def close(self) -> None:
         """Leave as an editor does; a server that stays is ended."""
         try:
-            await self.request("shutdown", None)
-            await self.notify("exit", None)
+            with contextlib.suppress(
+                ServerFailed, ConnectionError
+            ):  # it may be leaving by itself: Ctrl-C reaches it, too
+                await self.request("shutdown", None)
+                await self.notify("exit", None)
             await asyncio.wait_for(self._process.wait(), 5)
-        except (ServerFailed, TimeoutError, ConnectionError):
-            if self._process.returncode is None:
-                self._process.kill()
-                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
         finally:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
