@@ -301,3 +301,45 @@ async def test_a_folder_of_many_files_is_one_object_a_line(tmp_path: Path) -> No
     done = await glossator("why", ".", "--json", environment=environment_of(tmp_path / "user"), folder=folder)
     assert done.code == 0
     assert len({json.loads(line)["path"] for line in done.out.splitlines()}) == 701
+
+
+async def test_a_broken_project_file_is_told_once_by_doctor(tmp_path: Path) -> None:
+    """It is a warning with advice, in its place in the list, and what is private by it stays so."""
+    folder = project(tmp_path / "work", {"app.py": "x = 1\n", ".glossator.toml": "garbage = ["})
+    environment = environment_of(tmp_path / "user")
+    done = await glossator("doctor", environment=environment, folder=folder)
+    assert done.code == 0
+    assert done.err == ""
+    assert done.out.count(".glossator.toml: everything in this workspace stays on this machine") == 1
+    assert "! configuration" in done.out
+    why = await glossator("why", "app.py", "--json", environment=environment, folder=folder)
+    assert why.json["level"] == "private"
+
+
+@posix
+async def test_a_person_who_waits_sees_whom_for(tmp_path: Path) -> None:
+    """On a terminal the name of the model stands there until it speaks; then its words, and its name at the end."""
+    import pty
+
+    leader, follower = pty.openpty()
+    async with FakeProvider() as fake:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "glossator", "ask", "Why?"),
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            env=environment_of(tmp_path / "user", table(fake), TERM="xterm", COLUMNS="80"),
+            cwd=tmp_path,
+        )
+        os.close(follower)
+        shown = b""
+        async with asyncio.timeout(30):
+            asked = await fake.asked(30)
+            while b"asking fake (fake-model)" not in shown:
+                shown += await asyncio.to_thread(os.read, leader, 4096)
+            await asked.answer("Because.")
+            while b"local: fake (fake-model)" not in shown:
+                shown += await asyncio.to_thread(os.read, leader, 4096)
+            assert await process.wait() == 0
+    os.close(leader)
+    assert shown.index(b"asking fake") < shown.index(b"Because.") < shown.index(b"local: fake (fake-model)")

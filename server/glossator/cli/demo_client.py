@@ -14,6 +14,7 @@ from typing import Any
 from glossator_providers.errors import GlossatorError
 
 DEADLINE = 60.0  # seconds for one answer: a model file of a hundred megabytes is read in the meantime
+SECONDS_TO_LEAVE = 5.0
 STARTING_ROUNDS = 30  # questions for the status; the server waits up to a second with each answer
 STREAM_LIMIT = 1 << 24  # bytes of one line of a header; far above what the server sends
 
@@ -73,12 +74,12 @@ class Editor:
     async def close(self) -> None:
         """Leave as an editor does; a server that stays is ended."""
         try:
-            with contextlib.suppress(
-                ServerFailed, ConnectionError
-            ):  # it may be leaving by itself: Ctrl-C reaches it, too
-                await self.request("shutdown", None)
-                await self.notify("exit", None)
-            await asyncio.wait_for(self._process.wait(), 5)
+            async with asyncio.timeout(SECONDS_TO_LEAVE):
+                # It may be leaving by itself: Ctrl-C reaches it, too.
+                with contextlib.suppress(ServerFailed, ConnectionError):
+                    await self.request("shutdown", None)
+                    await self.notify("exit", None)
+                await self._process.wait()
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
