@@ -111,6 +111,16 @@ async def test_cancel(room: Room, moment: str, way: str) -> None:
     assert room.editor.edits == []
 
 
+async def test_a_task_cancelled_in_the_same_breath_ends_too(room: Room) -> None:
+    """A task that never came to its first step has its one end in the stream, like every other."""
+    run = {"action": "explain", "textDocument": {"uri": URI, "version": 0}, "range": room.editor.place(URI, "os")}
+    begun = [room.client.begin("glossator/run", run) for _ in range(20)]  # each replaces the one before
+    jobs = [(await room.client.response(one))["job"] for one in begun]
+    await room.client.until(lambda: len(room.stream("end")) >= len(jobs) - 1)
+    assert sorted(one["job"] for one in room.stream("end")) == sorted(jobs[:-1])
+    assert {one["error"]["code"] for one in room.stream("end")} == {"cancelled"}
+
+
 async def test_a_stream_is_numbered_and_whole(room: Room) -> None:
     """The pieces have numbers without gaps, and the end holds the whole text."""
     job, run = await room.start("explain")

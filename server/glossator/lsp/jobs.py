@@ -92,7 +92,10 @@ class Jobs:
         self._jobs[job.name] = job
         for name in [name for name, old in self._jobs.items() if not old.running and old is not job][:-REMEMBERED]:
             del self._jobs[name]
-        job.task = self._connection.server.spawn(self._work(job), name=f"job {ask.task.value}")
+        stream = Stream(self._connection.server, job.name, wanted=self._connection.client.stream)
+        job.task = self._connection.server.spawn(self._work(job, stream), name=f"job {ask.task.value}")
+        # A task that is cancelled before its first step never runs a line of its own.
+        job.task.add_done_callback(lambda task: _end_cancelled(stream, job) if task.cancelled() else None)
         return job
 
     def find(self, name: str | None) -> Job | None:
@@ -163,18 +166,17 @@ class Jobs:
         """Forget a preview that the user rejected."""
         job.proposal = None
 
-    async def _work(self, job: Job) -> None:
+    async def _work(self, job: Job, stream: Stream) -> None:
         connection = self._connection
         title = f"glossator: {job.ask.task.value}"
         progress = Progress(connection.server, token_of(job), title, supported=connection.client.progress)
-        stream = Stream(connection.server, job.name, wanted=connection.client.stream)
         display = Display(connection, self._library, job.name)
         try:
             result = await self._run(job, progress, stream, display)
             message = await self._conclude(job, result, progress, stream, display)
         except asyncio.CancelledError:
             message = job.cancelled_because
-            stream.end(final=None, error={"code": "cancelled", "message": message, "retryable": True})
+            _end_cancelled(stream, job)
             if "closed" in message:
                 connection.show(f"glossator: {message}")
             progress.end(message)
@@ -330,6 +332,10 @@ def follow_up(job: Job, question: str, ask: Ask) -> Ask:
     said = job.ask.instruction or job.ask.task.value
     turn = Turn(said, job.answer or job.text, job.ask.snapshot)
     return replace(ask, task=TaskName.ASK, instruction=question, turns=(*job.ask.turns, turn))
+
+
+def _end_cancelled(stream: Stream, job: Job) -> None:
+    stream.end(final=None, error={"code": "cancelled", "message": job.cancelled_because, "retryable": True})
 
 
 def token_of(job: Job) -> str:
