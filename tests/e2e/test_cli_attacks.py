@@ -343,3 +343,13 @@ async def test_a_person_who_waits_sees_whom_for(tmp_path: Path) -> None:
             assert await process.wait() == 0
     os.close(leader)
     assert shown.index(b"asking fake") < shown.index(b"Because.") < shown.index(b"local: fake (fake-model)")
+
+
+async def test_a_name_that_no_file_can_have_is_a_usage_error(tmp_path: Path) -> None:
+    """What the system refuses to look at is told like what is not there."""
+    folder = project(tmp_path / "work", {})
+    environment = environment_of(tmp_path / "user")
+    for arguments in (("fix", "a" * 300), ("why", "a" * 300), ("apply", "a" * 300, "--answer", "b" * 300)):
+        done = await glossator(*arguments, environment=environment, folder=folder)
+        assert done.code == 2, done.err
+        assert len(done.err.splitlines()) == 1
