@@ -12,7 +12,7 @@ from glossator import __version__
 from glossator.lsp import protocol, wire
 from glossator.lsp.actions import list_actions
 from glossator.lsp.application import Build
-from glossator.lsp.boot import Channel, Greeting
+from glossator.lsp.channel import Channel, Greeting
 from glossator.lsp.commands import Commands
 from glossator.lsp.connection import Connection
 from glossator.lsp.display import Library
