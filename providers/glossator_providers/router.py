@@ -367,8 +367,8 @@ class Router:
                 heard.local = heard.local and not remote_host
             case Usage():
                 heard.usage = delta
-            case Finished(reason):
-                heard.finish = reason
+            case Finished(reason, raw):
+                heard.finish, heard.finish_raw = reason, raw
 
     def _attempted(self, provider: Provider, heard: _Heard, error: ProviderError | None) -> Attempt:
         seconds = self._clock() - heard.began
