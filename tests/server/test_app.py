@@ -164,6 +164,11 @@ async def test_a_menu_takes_the_latest_offer(workspace: Path) -> None:
         (Author("ollama", "qwen"), "local: qwen", "local: ollama (qwen)"),
         (Author("work", "claude", local=False), "cloud: work", "cloud: work (claude)"),
         (Author("embedded", "smol", toy=True), "toy model: smol", "toy model: embedded (smol)"),
+        (
+            Author("llamacpp", "/models/Qwen2.5-Coder-7B.gguf"),
+            "local: Qwen2.5-Coder-7B",
+            "local: llamacpp (Qwen2.5-Coder-7B)",
+        ),
         (Author("same", "same"), "local: same", "local: same"),
     ],
 )

@@ -14,7 +14,7 @@ import typer
 from glossator.cli import failures, show
 from glossator.cli.options import AllowCloud, AsJson, Model, Provider
 from glossator.cli.places import read_text
-from glossator.tasks.task import Stage
+from glossator.tasks.task import Author, Stage
 from glossator_providers.errors import ConfigError, GlossatorError
 from glossator_providers.model import (
     Answer,
@@ -136,8 +136,7 @@ def _tell(heard: Heard) -> None:
         print()
     else:
         print(show.printable(heard.answer.text))
-    where = "local" if heard.answer.local else "cloud"
-    show.say(f"— {where}: {heard.answer.provider} ({heard.answer.model})")
+    show.say(f"— {Author(heard.answer.provider, heard.answer.model, local=heard.answer.local).byline}")
 
 
 def to_json(heard: Heard) -> dict[str, Any]:
