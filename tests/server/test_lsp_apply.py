@@ -13,7 +13,7 @@ from glossator.tasks.task import State, Verdict
 from lsp_application import FIXED, Application, Run
 from lsp_client import Client, Editor, in_process
 
-URI = "file:///work/a.py"
+URI = "file:///project/a.py"
 TEXT = "import os\n\n\ndef f():\n    return 1\n\n\ny = 2\n"
 FIXED_TEXT = "def f():\n    return 1\n\n\ny = 2\n"
 ABLE: dict[str, Any] = {

@@ -15,7 +15,7 @@ from glossator_providers.errors import NoProvider
 from lsp_application import AUTHOR, Application, Run
 from lsp_client import SILENT, Client, Editor, Failed, in_process
 
-URI = "file:///work/a.py"
+URI = "file:///project/a.py"
 TEXT = "import os\nx = 1\n"
 FULL: dict[str, Any] = {
     "workspace": {"applyEdit": True},
@@ -346,11 +346,11 @@ async def test_a_follow_up_remembers_the_text_that_was_spoken_of(room: Room) -> 
     assert second.ask.snapshot.text == f"# new\n{TEXT}"
     assert second.ask.region.start.line == run.ask.region.start.line + 1
     assert [turn.about for turn in second.ask.turns] == [run.ask.snapshot]
-    room.editor.open("file:///work/b.py", "y = 2\n")
-    question = {"job": job, "question": "And here?", "textDocument": {"uri": "file:///work/b.py", "version": None}}
+    room.editor.open("file:///project/b.py", "y = 2\n")
+    question = {"job": job, "question": "And here?", "textDocument": {"uri": "file:///project/b.py", "version": None}}
     await room.client.request("glossator/ask", question)
     third = await room.application.asked()
-    assert third.ask.snapshot.uri == "file:///work/b.py"
+    assert third.ask.snapshot.uri == "file:///project/b.py"
     assert third.ask.diagnostics == ()
     assert [turn.about for turn in third.ask.turns] == [run.ask.snapshot]
 
