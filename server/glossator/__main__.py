@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from glossator import __version__
+
 if TYPE_CHECKING:
     from glossator.app import Application
 
@@ -104,9 +106,7 @@ def _refuse(message: str) -> int:
 
 
 def _tell_version() -> int:
-    from importlib.metadata import version
-
-    sys.stdout.write(f"glossator {version('glossator')}\n")
+    sys.stdout.write(f"glossator {__version__}\n")
     return 0
 
 

@@ -178,7 +178,8 @@ class Application:
         ask = ask if ask.roots else replace(ask, roots=self.roots)
         trust = self._trusted and ask.trusted
         toolbox, handbook = self._toolboxes[trust], self._handbooks[trust]
-        models = _Models(self, whole=_whole(ask.snapshot, ask.roots))
+        earlier = tuple(turn.about for turn in ask.turns if turn.about is not None)
+        models = _Models(self, whole=_whole(ask.snapshot, *earlier, roots=ask.roots))
         match ask.task:
             case TaskName.EXPLAIN:
                 story = explain(ask, handbook=handbook, models=models, explanations=self._explanations)
@@ -253,7 +254,7 @@ class Application:
 
     def why(self, snapshot: Snapshot) -> Why:
         """Say how far a document may travel, by which rules, and who would be asked; opens no connection."""
-        route = self.route(_whole(snapshot, self.roots))
+        route = self.route(_whole(snapshot, roots=self.roots))
         decision = judge_text(snapshot.uri, snapshot.text, policy=self._policy, roots=self.roots, files=self._files)
         if decision.level is not route.decision.level:
             decision = route.decision  # the one by which requests go; the other only knows the places better
@@ -308,7 +309,7 @@ class Application:
         )
 
     def _make_offer(self, snapshot: Snapshot) -> Offer:
-        route = self.route(_whole(snapshot, self.roots))
+        route = self.route(_whole(snapshot, roots=self.roots))
         askable = self._askable(route)
         if route.candidates:
             return Offer(author_for(route.candidates[0]))
@@ -405,10 +406,13 @@ class _Models:
         return replace(self._whole, provider=request.provider, model=request.model)
 
 
-def _whole(snapshot: Snapshot, roots: tuple[str, ...]) -> Request:
-    """Return the request that would send all of a document: what closes it closes every request about it."""
-    fragment = Fragment(snapshot.text, (Origin(OriginKind.DOCUMENT, snapshot.uri),))
-    return Request((Message(Role.USER, (fragment,)),), roots=roots)
+def _whole(*snapshots: Snapshot, roots: tuple[str, ...]) -> Request:
+    """Return the request that would send all of some documents: what closes it closes every request about them."""
+    different = {(one.uri, one.lines): one for one in snapshots}.values()
+    messages = tuple(
+        Message(Role.USER, (Fragment(one.text, (Origin(OriginKind.DOCUMENT, one.uri),)),)) for one in different
+    )
+    return Request(messages, roots=roots)
 
 
 def _shown(markdown: str) -> str:

@@ -1,4 +1,4 @@
-"""Start-up: from the start of the process to the answer to `initialize`, and to the first hover, beside a bare pygls server."""
+"""Start-up: from the start of the process to `initialize`, the first hover and the first menu, beside a bare pygls server."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def measure(rounds: int = 9) -> list[Figure]:
     seconds: dict[str, list[float]] = {"ours": [], "reference": []}
     cpu: dict[str, list[float]] = {"ours": [], "reference": []}
     hover: dict[str, list[float]] = {"ours": [], "reference": []}
+    menu: dict[str, list[float]] = {"ours": [], "reference": []}
     memory: dict[str, list[float]] = {"ours": [], "reference": []}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "a.py")
@@ -30,9 +31,15 @@ def measure(rounds: int = 9) -> list[Figure]:
                     editor.request("textDocument/hover", position)
                     hover[name].append((time.perf_counter() - editor.started) * 1000)
                     memory[name].append(editor.resident_bytes / 1e6)
+                    range_ = {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 1}}
+                    problem = {"range": range_, "message": "unused", "source": "Ruff", "code": "F401", "severity": 1}
+                    asked = {"textDocument": {"uri": file.as_uri()}, "range": range_}
+                    editor.request("textDocument/codeAction", {**asked, "context": {"diagnostics": [problem]}})
+                    menu[name].append((time.perf_counter() - editor.started) * 1000)
     return [
         compare("spawn → `initialize` answered, wall", "ms", seconds),
         compare("spawn → `initialize` answered, CPU", "ms", cpu),
         compare("spawn → first hover, wall", "ms", hover),
+        compare("spawn → first menu after it, wall", "ms", menu),
         compare("resident memory after the first hover", "MB", memory),
     ]

@@ -41,7 +41,7 @@ def asked(
     finish: FinishReason = FinishReason.STOP,
 ) -> Reading:
     """Read *answer* to a question about *text*; *region* None is the whole file."""
-    base = Snapshot.of(text, uri="file:///work/app.py", language=language, path="/work/app.py")
+    base = Snapshot.of(text, uri="file:///project/app.py", language=language, path="/project/app.py")
     return read(answer, finish=finish, base=base, region=region or base.whole)
 
 

@@ -17,7 +17,7 @@ from applications import CLOUD, START, application, asking, environment_of, foll
 from glossator.app import Application
 from glossator.consent import Remembered
 from glossator.document import Snapshot
-from glossator.tasks.task import Ask, Explanation, Refusal, TaskName
+from glossator.tasks.task import Ask, Author, Explanation, Refusal, TaskName, Turn
 from glossator_providers.errors import ConfigError
 from glossator_providers.testing import FakeProvider, answering
 
@@ -87,6 +87,33 @@ async def test_a_private_file_is_answered_by_the_local_model_alone(workspace: Pa
     assert result.author.name == "fake"
 
 
+@pytest.mark.parametrize("about", ["path", "content"])
+async def test_a_follow_up_on_a_private_document_stays_private(
+    workspace: Path, about: str, connections: list[object]
+) -> None:
+    """What was said of a private file is not told to a cloud with a later question: about another file, or without the key."""
+    now = snapshot_of(workspace / "app.py")
+    private = (
+        snapshot_of(workspace / ".env")
+        if about == "path"
+        else Snapshot.of(f'KEY = "{KEY}"\n', uri=now.uri, language="python", path=now.path)
+    )
+    turns = (Turn("What is this?", "A setting called A.", private), Turn("And else?", "Nothing.", now))
+    asks = [
+        Ask(TaskName.ASK, now, START, instruction="And why?", turns=turns),
+        Ask(TaskName.EXPLAIN, now, START, turns=turns),
+        Ask(TaskName.ASK, now, START, instruction="And why?", turns=turns, provider="cloud"),
+    ]
+    environment = environment_of(workspace.parent / "user", CLOUD, CLOUD_KEY="k")
+    async with application(workspace, environment) as opened:
+        assert opened.why(now).level == "open"
+        for ask in asks:
+            _, result = await follow(opened, ask)
+            assert isinstance(result, Refusal)
+            assert result.kind == "policy"
+    assert connections == []
+
+
 async def test_no_model_sees_what_is_forbidden(workspace: Path) -> None:
     """Not even a local one, and the rule is named."""
     async with FakeProvider() as fake:
@@ -112,6 +139,42 @@ async def test_an_offer_is_made_anew_when_the_text_changes(workspace: Path) -> N
             f'KEY = "{KEY}"\n', uri=snapshot.uri, language="python", version=snapshot.version, path=snapshot.path
         )
         assert opened.offer(pasted).author is None
+
+
+async def test_a_menu_takes_the_latest_offer(workspace: Path) -> None:
+    """It does not look through a text that was just changed; when that has been done, the next menu knows."""
+    environment = environment_of(workspace.parent / "user", CLOUD, CLOUD_KEY="k")
+    async with application(workspace, environment) as opened:
+        snapshot = snapshot_of(workspace / "app.py")
+        assert opened.latest_offer(snapshot).author is not None
+        pasted = Snapshot.of(f'KEY = "{KEY}"\n', uri=snapshot.uri, language="python", version=2, path=snapshot.path)
+        assert opened.latest_offer(pasted).author is not None
+        assert opened.offer(pasted).author is None
+        assert opened.latest_offer(pasted).author is None
+        opened.use(())
+        refusal = opened.latest_offer(snapshot).refusal
+        assert refusal is not None
+        assert refusal.kind == "no-provider"
+
+
+@pytest.mark.parametrize(
+    ("author", "title", "byline"),
+    [
+        (Author("ruff"), "ruff", "ruff"),
+        (Author("ollama", "qwen"), "local: qwen", "local: ollama (qwen)"),
+        (Author("work", "claude", local=False), "cloud: work", "cloud: work (claude)"),
+        (Author("embedded", "smol", toy=True), "toy model: smol", "toy model: embedded (smol)"),
+        (
+            Author("llamacpp", "/models/Qwen2.5-Coder-7B.gguf"),
+            "local: Qwen2.5-Coder-7B",
+            "local: llamacpp (Qwen2.5-Coder-7B)",
+        ),
+        (Author("same", "same"), "local: same", "local: same"),
+    ],
+)
+def test_menus_are_short_and_answers_name_all(author: Author, title: str, byline: str) -> None:
+    """A menu names the model on this machine or the provider elsewhere, an answer both."""
+    assert (author.title, author.byline) == (title, byline)
 
 
 async def test_the_first_use_of_a_found_cloud_is_asked_once(workspace: Path, connections: list[object]) -> None:

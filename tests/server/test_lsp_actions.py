@@ -12,7 +12,7 @@ from glossator.tasks.task import Author, Refusal
 from lsp_application import Application, Offer, Run
 from lsp_client import Client, Editor, Failed, in_process
 
-URI = "file:///work/a.py"
+URI = "file:///project/a.py"
 TEXT = "import os\nx = 1\n"
 ABLE: dict[str, Any] = {
     "workspace": {"applyEdit": True},

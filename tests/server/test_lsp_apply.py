@@ -13,7 +13,7 @@ from glossator.tasks.task import State, Verdict
 from lsp_application import FIXED, Application, Run
 from lsp_client import Client, Editor, in_process
 
-URI = "file:///work/a.py"
+URI = "file:///project/a.py"
 TEXT = "import os\n\n\ndef f():\n    return 1\n\n\ny = 2\n"
 FIXED_TEXT = "def f():\n    return 1\n\n\ny = 2\n"
 ABLE: dict[str, Any] = {
@@ -110,6 +110,29 @@ async def test_a_stale_edit_is_made_again_for_the_text_of_now(manner: str) -> No
         assert editor.texts[URI] == FIXED_TEXT + "z = 3\n"
         versions = [one["edit"]["documentChanges"][0]["textDocument"]["version"] for one in editor.edits]
         assert versions == [0, 1]
+
+
+async def test_somebody_who_does_not_stop_typing_gets_the_edit_too() -> None:
+    """Each edit is stale when it arrives, several times over: it is made again as soon as the newer text is there."""
+    application = Application()
+    async with in_process(application) as client:
+        await client.initialize(ABLE)
+        editor = Editor(client)
+        editor.open(URI, TEXT)
+        keys = iter("# on")
+
+        def type_a_key() -> None:
+            key = next(keys, None)
+            if key is not None:
+                end = len(editor.texts[URI])
+                editor.type(URI, end, end, key)
+
+        editor.before_edit = type_a_key
+        run = await fix(client, editor, application)
+        run.propose(FIXED_TEXT)
+        assert "✓" in await end(client)
+        assert editor.texts[URI] == FIXED_TEXT + "# on"
+        assert len(editor.edits) == 5
 
 
 async def test_typing_while_the_answer_streams_survives() -> None:

@@ -19,7 +19,7 @@ ENCODINGS = {
     "neovim_0.12.4": "utf-8",
     "vscode_1.139.1_client11.0.0": "utf-16",
 }
-URI = "file:///work/caf%C3%A9/a.py"
+URI = "file:///project/caf%C3%A9/a.py"
 TEXT = (
     "# 😀 first\r\nimport os\r\n\x0c\r\n"
     's = "a\u2028b"  # é\n'
@@ -66,7 +66,7 @@ async def test_a_real_editors_capabilities(name: str) -> None:
         )
         run = await application.asked()
         assert run.ask.snapshot.text == TEXT
-        assert run.ask.snapshot.path == "/work/café/a.py"
+        assert run.ask.snapshot.path == "/project/café/a.py"
         assert run.ask.snapshot.slice(run.ask.region) == "os_"
         run.route()
         run.propose(WANTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from glossator_providers.errors import NoProvider
 from lsp_application import AUTHOR, Application, Run
 from lsp_client import SILENT, Client, Editor, Failed, in_process
 
-URI = "file:///work/a.py"
+URI = "file:///project/a.py"
 TEXT = "import os\nx = 1\n"
 FULL: dict[str, Any] = {
     "workspace": {"applyEdit": True},
@@ -108,6 +109,16 @@ async def test_cancel(room: Room, moment: str, way: str) -> None:
     assert len(room.progress("begin")) == len(room.progress("end")) == 1
     assert [one["error"]["code"] for one in room.stream("end")] == ["cancelled"]
     assert room.editor.edits == []
+
+
+async def test_a_task_cancelled_in_the_same_breath_ends_too(room: Room) -> None:
+    """A task that never came to its first step has its one end in the stream, like every other."""
+    run = {"action": "explain", "textDocument": {"uri": URI, "version": 0}, "range": room.editor.place(URI, "os")}
+    begun = [room.client.begin("glossator/run", run) for _ in range(20)]  # each replaces the one before
+    jobs = [(await room.client.response(one))["job"] for one in begun]
+    await room.client.until(lambda: len(room.stream("end")) >= len(jobs) - 1)
+    assert sorted(one["job"] for one in room.stream("end")) == sorted(jobs[:-1])
+    assert {one["error"]["code"] for one in room.stream("end")} == {"cancelled"}
 
 
 async def test_a_stream_is_numbered_and_whole(room: Room) -> None:
@@ -324,6 +335,26 @@ async def test_a_question_continues_an_answer(room: Room) -> None:
     assert [turn.answer for turn in second.ask.turns] == ["It is unused"]
 
 
+async def test_a_follow_up_remembers_the_text_that_was_spoken_of(room: Room) -> None:
+    """After a key was taken out, and in a question about another document, the earlier text still comes along."""
+    job, run = await room.start("explain")
+    run.explain("It is unused")
+    await room.end()
+    room.editor.type(URI, 0, 0, "# new\n")
+    await room.client.request("glossator/ask", {"job": job, "question": "Why?"})
+    second = await room.application.asked()
+    assert second.ask.snapshot.text == f"# new\n{TEXT}"
+    assert second.ask.region.start.line == run.ask.region.start.line + 1
+    assert [turn.about for turn in second.ask.turns] == [run.ask.snapshot]
+    room.editor.open("file:///project/b.py", "y = 2\n")
+    question = {"job": job, "question": "And here?", "textDocument": {"uri": "file:///project/b.py", "version": None}}
+    await room.client.request("glossator/ask", question)
+    third = await room.application.asked()
+    assert third.ask.snapshot.uri == "file:///project/b.py"
+    assert third.ask.diagnostics == ()
+    assert [turn.about for turn in third.ask.turns] == [run.ask.snapshot]
+
+
 async def test_unverified_is_said_and_withheld_is_never_applied(room: Room) -> None:
     """What no checker confirmed is labelled; what breaks the code is not offered at all."""
     _, run = await room.start("fix")
@@ -376,6 +407,56 @@ async def test_a_command_without_any_place_says_what_to_do() -> None:
         await client.initialize(FULL)
         with pytest.raises(Failed, match="put the cursor"):
             await client.request("workspace/executeCommand", {"command": "glossator.explain", "arguments": []})
+
+
+async def test_an_outage_pops_up_once_a_minute(room: Room) -> None:
+    """Of three tasks that fail at one provider each ends with the reason, and only the first one pops up; another's does."""
+    for count, (name, kind) in enumerate((("ollama", "network"), ("ollama", "network"), ("work", "rate")), 1):
+        _, run = await room.start("explain")
+        run.route(Author(name, "m"))
+        run.tell(Refusal(kind, f"{name} does not answer"))
+        assert (await room.end(count))["message"] == f"{name} does not answer"
+    await room.settle()
+    shown = [one["message"] for one in room.client.heard("window/showMessage")]
+    assert shown == ["glossator: ollama does not answer", "glossator: work does not answer"]
+
+
+async def test_what_is_wrong_with_a_request_pops_up_each_time(room: Room) -> None:
+    """That a text is too long is no outage: who asks again is told again."""
+    for count in (1, 2):
+        _, run = await room.start("explain")
+        run.route()
+        run.tell(Refusal("too-long", "select less"))
+        await room.end(count)
+    await room.settle()
+    assert len(room.client.heard("window/showMessage")) == 2
+
+
+async def test_an_editor_without_progress_is_told_of_each_outage() -> None:
+    """It sees nothing else of a task that failed."""
+    async with open_room({"experimental": {"glossator": {"version": 1}}}) as room:
+
+        async def fail(times: int) -> None:
+            _, run = await room.start("explain")
+            run.route()
+            run.tell(Refusal("network", "ollama does not answer"))
+            await room.client.until(lambda: len(room.client.heard("window/showMessage")) == times)
+
+        await fail(1)
+        await fail(2)
+
+
+async def test_the_state_is_told_once_a_second(room: Room) -> None:
+    """Of many tasks that end in a second, the first is told at once and the last one a second later."""
+    times: list[float] = []
+    room.client.handlers["glossator/statusChanged"] = lambda _: times.append(asyncio.get_running_loop().time())
+    for count in range(1, 6):
+        _, run = await room.start("explain")
+        run.explain("done")
+        await room.end(count)
+    await room.client.until(lambda: len(times) > 1)
+    assert len(times) < 5
+    assert all(later - earlier > 0.8 for earlier, later in itertools.pairwise(times))
 
 
 async def test_why_and_status(room: Room) -> None:

@@ -7,10 +7,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import parts
+from glossator import __version__
+from glossator.lsp.capabilities import answer
+from glossator.lsp.client import Client as BootClient
 from lsp_client import DEADLINE, Client, Editor, spawn
 
 ABLE: dict[str, Any] = {
@@ -76,6 +80,15 @@ async def test_a_ruff_problem_is_explained_and_fixed(tmp_path: Path) -> None:
         assert "import os" not in editor.texts[uri]
         assert len(editor.edits) == 1
         assert await client.leave() == 0
+
+
+def test_the_version_is_told_the_same_everywhere() -> None:
+    """In the answer to `initialize`, by `--version`, and in the package's metadata there stands one version."""
+    command = (sys.executable, "-m", "glossator", "--version")
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE).stdout
+    assert told == f"glossator {__version__}\n"
+    assert answer(BootClient.of({}))["serverInfo"] == {"name": "glossator", "version": __version__}
+    assert version("glossator") == __version__
 
 
 async def test_the_end_of_input_ends_the_program(tmp_path: Path) -> None:

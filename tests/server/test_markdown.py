@@ -6,7 +6,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -118,6 +118,7 @@ def test_known_payloads_do_nothing(payload: str) -> None:
     assert harm(clean(f"Some words.\n\n{payload}\n\nmore `code` and\n```\n{payload}\n```\n")) is None
 
 
+@example("```\x1b| a |\n|---|\n| ![x](https://evil.example/p.png) |")
 @settings(max_examples=500, deadline=None)
 @given(TEXTS)
 def test_nothing_harmful_survives(text: str) -> None:

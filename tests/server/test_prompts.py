@@ -13,7 +13,7 @@ from glossator.document import Diagnostic, Point, Region, Related, Snapshot
 from glossator.tasks.prompt import answered, compose, pieces_of, typed
 from glossator_providers.model import Message, OriginKind
 
-URI = "file:///work/app.py"
+URI = "file:///project/app.py"
 TEMPLATES = ("explain", "fix", "fix-toy", "refactor", "ask")
 HOSTILE = st.text(
     st.one_of(st.sampled_from("`~{}%#\n\r\ue000\ue001 0123abc<>"), st.characters(exclude_categories=["Cs"])),
@@ -23,7 +23,7 @@ HOSTILE = st.text(
 
 def snapshot(text: str, *, language: str = "python") -> Snapshot:
     """Return a document with this text."""
-    return Snapshot.of(text, uri=URI, language=language, path="/work/app.py")
+    return Snapshot.of(text, uri=URI, language=language, path="/project/app.py")
 
 
 def prompt(
@@ -128,7 +128,7 @@ def test_what_is_shown_is_of_the_file_and_bounded(before: int, after: int, width
 
 def test_a_related_place_counts_as_its_own_document() -> None:
     """Its message is a piece of the other file, whose text is not fetched."""
-    other = "file:///work/.env"
+    other = "file:///project/.env"
     related = Related(other, Region(Point(0, 0), Point(0, 1)), "defined here")
     found = Diagnostic(Region(Point(0, 0), Point(0, 1)), "wrong", "tool", "C1", related=(related,))
     context = gather(snapshot("x = 1\n"), snapshot("x = 1\n").whole, diagnostics=(found,))

@@ -10,7 +10,7 @@ from glossator.document import Diagnostic, Point, Region, Severity
 from glossator.session import PENDING_SECONDS, Pending, Place, Session, path_of
 from glossator.tasks.task import Ask, Author, Proposal, State, TaskName, Verdict
 
-URI = "file:///work/a.py"
+URI = "file:///project/a.py"
 
 
 class Clock:
@@ -31,8 +31,8 @@ def region(line: int, start: int = 0, end: int = 3) -> Region:
 @pytest.mark.parametrize(
     ("uri", "path"),
     [
-        ("file:///work/a.py", "/work/a.py"),
-        ("file:///work/caf%C3%A9%20x.py", "/work/café x.py"),
+        ("file:///project/a.py", "/project/a.py"),
+        ("file:///project/caf%C3%A9%20x.py", "/project/café x.py"),
         ("file://localhost/a", "/a"),
         ("file:///c%3A/x.py", "c:/x.py"),
         ("file:///C:/x.py", "c:/x.py"),

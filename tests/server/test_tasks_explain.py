@@ -200,7 +200,7 @@ async def test_a_related_place_in_a_private_file_does_not_close_the_request(tmp_
     found = replace(problem(snapshot, "os", code="F401", message="unused"), related=(related,))
     environment = environment_of(tmp_path / "user", CLOUD, CLOUD_KEY="k")
     async with application(workspace, environment) as opened:
-        models = _Models(opened, whole=_whole(snapshot, opened.roots))
+        models = _Models(opened, whole=_whole(snapshot, roots=opened.roots))
         context = gather(snapshot, snapshot.whole, diagnostics=(found,))
         assert len(context.related) == 1
         lighter = without_closing(context, models, roots=opened.roots)
@@ -219,6 +219,49 @@ async def test_the_oldest_explanations_are_forgotten(workspace: Path) -> None:
     assert explanations.find(snapshot, problems[0]) is None
     assert explanations.find(snapshot, problems[2]) is not None
     assert explanations.find(snapshot, problems[2], model="another") is None
+
+
+def test_an_explanation_moves_with_its_code_and_ends_with_it() -> None:
+    """It is found again wherever the same function stands, not after a change inside, not for the same words elsewhere."""
+    explanations = Explanations()
+    code = "def f():\n    y = 1\n    return os\n"
+
+    def look(text: str, *, line: int) -> bool:
+        snapshot = Snapshot.of(text, uri="file:///a.py", language="python")
+        place = Region(Point(line, 11), Point(line, 13))
+        return explanations.find(snapshot, Diagnostic(place, "undefined", "ruff", "F821")) is not None
+
+    snapshot = Snapshot.of(f"x = 1\n\n\n{code}", uri="file:///a.py", language="python")
+    told = Diagnostic(Region(Point(5, 11), Point(5, 13)), "undefined", "ruff", "F821")
+    explanations.keep(snapshot, told, Explanation("It is not imported", Author("fake", "m")))
+    assert look(snapshot.text, line=5)
+    assert look(code, line=2)
+    assert look(f"# more\n\n{code}\n\nz = 2\n", line=4)
+    assert not look(snapshot.text.replace("y = 1", "y = 2"), line=5)
+    assert not look(snapshot.text, line=4)
+    assert not look("", line=5)
+    assert not look(code, line=0)
+
+
+async def test_menus_and_hovers_read_no_whole_text(workspace: Path) -> None:
+    """While somebody types in a large file, neither joins, parses nor hashes it, with an explanation given before or without."""
+    large = project(workspace.parent / "large", {"app.py": "import os\n" + "x = 1\n" * 10_000})
+    first = snapshot_of(large / "app.py")
+    found = problem(first, "os", code="F401", message="`os` imported but unused")
+    async with asking(large, answering("A word.")) as (opened, _):
+        typed = Snapshot(first.uri, 2, first.language, (*first.lines, "y = 2\n"), first.path)
+        assert opened.latest_offer(first).author is not None
+        assert await opened.hover(typed, found.region.start, (found,))
+        assert opened.latest_offer(typed).author is not None
+        _, told = await follow(opened, explain_of(first))
+        assert isinstance(told, Explanation)
+        again = Snapshot(first.uri, 3, first.language, (*typed.lines, "z = 3\n"), first.path)
+        text = await opened.hover(again, found.region.start, (found,))
+        assert text is not None
+        assert text.endswith("*local: fake (fake-model)*")
+        assert opened.known(again, found) is not None
+    for snapshot in (typed, again):
+        assert not {"text", "_starts"} & set(vars(snapshot))
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=12))

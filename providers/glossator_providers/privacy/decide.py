@@ -19,7 +19,8 @@ from glossator_providers.privacy.reasons import Decision, Reason, decide_by
 _OURS = frozenset(
     {OriginKind.RULE, OriginKind.PRODUCT}
 )  # a checker's documentation shows example passwords, and is public
-_FROM_DOCUMENTS = frozenset({OriginKind.DOCUMENT, OriginKind.CONTEXT, OriginKind.DIAGNOSTIC})
+# A model's earlier answer speaks of a document too: one that does not say of which is taken for a private one.
+_FROM_DOCUMENTS = frozenset({OriginKind.DOCUMENT, OriginKind.CONTEXT, OriginKind.DIAGNOSTIC, OriginKind.ANSWER})
 _TOKEN = object()
 _NO_ORIGIN = Reason(
     Level.PRIVATE, "no origin", "policy", clause="a part of the request does not say where it comes from"

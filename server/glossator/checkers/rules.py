@@ -64,8 +64,8 @@ def _without_links(markdown: str) -> str:
 
     for index in range(0, len(parts), 2):
         prose = _DEFINITION.sub("", parts[index])
-        prose = re.sub(r"\n{3,}", "\n\n", _LINK.sub(spell, prose))
-        parts[index] = re.sub(r"^#+ (.+)$", r"**\1**", prose, flags=re.MULTILINE)
+        prose = re.sub(r"^#+ (.+)$", r"**\1**\n", _LINK.sub(spell, prose), flags=re.MULTILINE)
+        parts[index] = re.sub(r"\n{3,}", "\n\n", prose)
     return "".join(parts).strip()
 
 

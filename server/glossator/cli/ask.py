@@ -14,6 +14,7 @@ import typer
 from glossator.cli import failures, show
 from glossator.cli.options import AllowCloud, AsJson, Model, Provider
 from glossator.cli.places import read_text
+from glossator.tasks.task import Author, Stage
 from glossator_providers.errors import ConfigError, GlossatorError
 from glossator_providers.model import (
     Answer,
@@ -70,6 +71,7 @@ class Heard:
     """What has come so far; of an answer that broke off, its text stays for those who want to see it."""
 
     live: bool = False
+    watch: show.Watch | None = None  # where a person waits
     text: list[str] = field(default_factory=list)
     provider: str | None = None
     model: str | None = None
@@ -77,9 +79,9 @@ class Heard:
     error: GlossatorError | failures.UsageError | None = None
 
 
-async def put(request: Request, product: Application, *, live: bool = False) -> Heard:
+async def put(request: Request, product: Application, *, live: bool = False, watch: show.Watch | None = None) -> Heard:
     """Put a request to the models and return all that came of it; with *live*, print the text as it comes."""
-    heard = Heard(live)
+    heard = Heard(live, watch)
     try:
         async with aclosing(product.ask(request)) as events:
             async for event in events:
@@ -93,7 +95,8 @@ async def _ask(request: Request, *, allow_cloud: bool, as_json: bool) -> int:
     from glossator.cli.work import application
 
     async with application(Path.cwd(), allow_cloud=allow_cloud) as product:
-        heard = await put(request, product, live=not as_json and sys.stdout.isatty())
+        with show.Watch() as watch:
+            heard = await put(request, product, live=not as_json and sys.stdout.isatty(), watch=watch)
     if as_json:
         show.as_json(to_json(heard))
     else:
@@ -106,9 +109,13 @@ def _hear(heard: Heard, event: object) -> None:
         case Chosen(provider, model):
             heard.provider, heard.model = provider, model
             heard.text.clear()
+            if heard.watch:
+                heard.watch(Stage(f"asking {provider} ({model})" if model else f"asking {provider}"))
         case Text(text):
             heard.text.append(text)
             if heard.live:
+                if heard.watch:
+                    heard.watch.clear()
                 print(show.printable(text), end="", flush=True)
         case Restarted(error):
             if heard.live:
@@ -129,8 +136,7 @@ def _tell(heard: Heard) -> None:
         print()
     else:
         print(show.printable(heard.answer.text))
-    where = "local" if heard.answer.local else "cloud"
-    show.say(f"— {where}: {heard.answer.provider} ({heard.answer.model})")
+    show.say(f"— {Author(heard.answer.provider, heard.answer.model, local=heard.answer.local).byline}")
 
 
 def to_json(heard: Heard) -> dict[str, Any]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import os
+import re
+import shutil
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,9 +27,7 @@ from glossator.cli.places import open_file
 from glossator.document import Diagnostic
 from glossator_providers.catalog import ROWS
 
-FILE = '''"""Greet everybody on the guest list."""
-
-import json
+FILE = """import json
 import os
 
 
@@ -36,8 +39,9 @@ def greetings(path):
     with open(path) as file:
         guests = json.load(file)
     return [f"Hello {guest}" for guest in guests if not is_missing(guest)]
-'''
+"""
 RULES = '[lint]\nselect = ["E", "F"]\n'
+_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 TOY_CONFIGURATION = '[providers.toy]\nkind = "embedded"\nmodel = "toy"\nmax_tokens = 400\n'
 BY_CHECKER, BY_TOY = "F401", "E711"  # the first has a safe fix of ruff's own, the second only one that changes meanings
 
@@ -51,11 +55,32 @@ def demo(
     """See it work: a real file is explained and fixed by the real server; no key, no model and no network needed."""
     console = Console(record=record is not None, force_terminal=True if record else None, width=100 if record else None)
     stage = Stage(console)
-    with tempfile.TemporaryDirectory(prefix="glossator-demo-") as folder:
-        code = asyncio.run(_play(stage, Path(folder).resolve()))
+    with _folder() as folder:
+        code = asyncio.run(_play(stage, folder))
     if record is not None:
-        console.save_svg(str(record), title="glossator demo")
+        # The picture loads nothing from anywhere: the fonts are those of who looks at it.
+        record.write_text(_FONTS.sub("", console.export_svg(title="glossator demo")), encoding="utf-8")
     return code
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """Make a folder that is gone in the end, also where we are killed: a process that outlives us removes it."""
+    folder = Path(tempfile.mkdtemp(prefix="glossator-demo-")).resolve()
+    remove = "import shutil, sys, time\nsys.stdin.read()\nfor _ in range(50):\n    shutil.rmtree(sys.argv[1], True)\n    time.sleep(0.02)"
+    keeper = subprocess.Popen(
+        (sys.executable, "-I", "-S", "-c", remove, str(folder)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # what Ctrl-C ends does not include it
+    )
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        keeper.kill()
+        keeper.communicate()
 
 
 async def _play(stage: Stage, folder: Path) -> int:
@@ -73,12 +98,14 @@ async def _play(stage: Stage, folder: Path) -> int:
     missing = _what_the_toy_lacks()
     environment = _environment(folder, toy=missing is None)
     stage.title(
-        "glossator demo", "a real file, the real server on its standard input and output, no key and no network"
+        "glossator demo",
+        "A real file with two real errors, and the real language server, spoken to as an editor does.\n"
+        "No key, no network, nothing of yours is read or sent.",
     )
     async with editor(file, FILE, environment) as opened:
         await opened.wait_until_ready()
         problems = {one.code: one for one in await toolbox.check("ruff", open_file(file).snapshot, opened.text)}
-        stage.heading(f"{file.name}, and what ruff says of it")
+        stage.heading(f"{file.name}, and what ruff (an ordinary checker) says of it")
         stage.code(opened.text)
         stage.output(_run_ruff(ruff.path, file))
         await _with_handbook(stage, opened, problems[BY_CHECKER])
@@ -87,7 +114,7 @@ async def _play(stage: Stage, folder: Path) -> int:
             await _with_toy(stage, opened, problems[BY_TOY])
             left = _save(stage, opened, file, ruff.path)
         else:
-            stage.heading("A real model")
+            stage.heading("The second error needs a model")
             stage.say(missing)
             left = BY_TOY in _run_ruff(ruff.path, file)
     fixed = BY_CHECKER not in _run_ruff(ruff.path, file)
@@ -103,7 +130,7 @@ async def _play(stage: Stage, folder: Path) -> int:
 async def _with_handbook(stage: Stage, opened: Editor, problem: Diagnostic) -> None:
     """Hover, open the menu and pick *Fix*, as in any editor: no model is there, and none is needed."""
     place = _range(problem)
-    stage.heading("The menu on that error (no model is asked for it, no connection opened)")
+    stage.heading("In the editor: the menu on the first error (opening it asks no model)")
     menu = await opened.request(
         "textDocument/codeAction",
         {
@@ -112,17 +139,17 @@ async def _with_handbook(stage: Stage, opened: Editor, problem: Diagnostic) -> N
             "context": {"diagnostics": [_to_lsp(problem)], "triggerKind": 1},
         },
     )
-    for action in menu or ():
-        stage.item(str(action["title"]))
-    stage.heading("Explain: the handbook, at once, from ruff's own documentation")
+    stage.menu([str(action["title"]) for action in menu or ()])
+    stage.heading("Explain: at once, from ruff's own documentation")
     began = time.monotonic()
     hover = await opened.request(
         "textDocument/hover", {"textDocument": {"uri": opened.uri}, "position": place["start"]}
     )
     if hover:
-        stage.markdown(str(hover["contents"]["value"]), lines=14)
-        stage.note(f"{(time.monotonic() - began) * 1000:.0f} ms, offline")
-    stage.heading("Fix: ruff's own safe fix, checked by running ruff on the result")
+        took = f"{(time.monotonic() - began) * 1000:.0f} ms, without any model"
+        more = stage.markdown(str(hover["contents"]["value"]), lines=12)
+        stage.note(f"… and more on that page; {took}" if more else took)
+    stage.heading("Fix: a checker's own fix comes first; ruff is run on the result before it is shown")
     before = opened.text
     opened.on_stream = stage.stream
     fix = next(action for action in menu if action["command"]["command"] == "glossator.fix")
@@ -134,7 +161,7 @@ async def _with_handbook(stage: Stage, opened: Editor, problem: Diagnostic) -> N
 
 async def _with_toy(stage: Stage, opened: Editor, problem: Diagnostic) -> None:
     """Walk the same path with a model that really streams, and that nobody should take for more than a toy."""
-    stage.heading("The same path with a real model: SmolLM2-135M, a toy, here to see tokens stream")
+    stage.heading("Fix the second error with a model: SmolLM2-135M, a toy, runs here and streams")
     before = opened.text
     line = before.split("\n").index("    return value == None")
     place = _range(problem)
@@ -160,7 +187,7 @@ def _save(stage: Stage, opened: Editor, file: Path, ruff: str) -> bool:
     """Write the document as an editor would, and let ruff look at the file from outside; return whether E711 is left."""
     file.write_text(opened.text, encoding="utf-8", newline="\n")
     told = _run_ruff(ruff, file)
-    stage.note("saved; ruff, run from outside:")
+    stage.note("saved; ruff, run on the saved file from outside:")
     stage.output(told)
     return BY_TOY in told
 
@@ -175,7 +202,9 @@ def _run_ruff(ruff: str, file: Path) -> str:
         timeout=30,
         env={**os.environ, "NO_COLOR": "1"},
     )
-    return done.stdout.strip()
+    # Its hints about its own command line are no part of this story.
+    lines = done.stdout.splitlines()
+    return "\n".join(line for line in lines if line.startswith((file.name, "All checks passed")))
 
 
 def _what_the_toy_lacks() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 from glossator_providers.errors import GlossatorError
 
 DEADLINE = 60.0  # seconds for one answer: a model file of a hundred megabytes is read in the meantime
+SECONDS_TO_LEAVE = 5.0
 STARTING_ROUNDS = 30  # questions for the status; the server waits up to a second with each answer
 STREAM_LIMIT = 1 << 24  # bytes of one line of a header; far above what the server sends
 
@@ -72,13 +74,15 @@ class Editor:
     async def close(self) -> None:
         """Leave as an editor does; a server that stays is ended."""
         try:
-            await self.request("shutdown", None)
-            await self.notify("exit", None)
-            await asyncio.wait_for(self._process.wait(), 5)
-        except (ServerFailed, TimeoutError, ConnectionError):
-            if self._process.returncode is None:
-                self._process.kill()
+            async with asyncio.timeout(SECONDS_TO_LEAVE):
+                # It may be leaving by itself: Ctrl-C reaches it, too.
+                with contextlib.suppress(ServerFailed, ConnectionError):
+                    await self.request("shutdown", None)
+                    await self.notify("exit", None)
                 await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
         finally:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.panel import Panel
-from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from glossator.cli.show import diff, printable
+from glossator.cli.show import printable, unescaped
 
 
 class Stage:
@@ -32,17 +32,22 @@ class Stage:
 
     def heading(self, text: str) -> None:
         """Begin a scene."""
+        self._end_line()
         self._console.print()
-        if self._colours:
-            self._console.print(Rule(Text(text, style="bold cyan"), align="left", style="cyan"))
-        else:
-            self._plain(f"== {text}")
+        self._print(f"── {text}" if self._colours else f"== {text}", "bold cyan")
 
     def code(self, text: str) -> None:
         """Show a file with its line numbers."""
         if self._colours:
             self._console.print(
-                Syntax(text, "python", line_numbers=True, theme="ansi_dark", background_color="default")
+                Syntax(
+                    text.rstrip("\n"),
+                    "python",
+                    line_numbers=True,
+                    word_wrap=True,
+                    theme="ansi_dark",
+                    background_color="default",
+                )
             )
         else:
             for number, line in enumerate(text.splitlines(), start=1):
@@ -53,19 +58,23 @@ class Stage:
         for line in printable(text).splitlines():
             self._print(line, "green" if line.startswith("All checks passed") else "yellow")
 
-    def item(self, text: str) -> None:
-        """Show one line of a menu."""
-        self._print(f"  • {printable(text)}", "")
+    def menu(self, titles: list[str]) -> None:
+        """Show a menu: what is about the problem on lines of its own, the rest together."""
+        about = [title for title in titles if "“" in title or '"' in title]
+        for title in about:
+            self._print(f"  • {printable(title)}", "")
+        self._print(f"  • {' · '.join(printable(title) for title in titles if title not in about)}", "dim")
 
-    def markdown(self, text: str, *, lines: int) -> None:
-        """Show the beginning of a page, whole paragraphs of at most so many lines."""
-        whole = printable(text)
-        kept = "\n".join(whole.splitlines()[:lines]).rpartition("\n\n")[0] or whole
-        shown = whole if len(whole.splitlines()) <= lines else f"{kept}\n\n…"
+    def markdown(self, text: str, *, lines: int) -> bool:
+        """Show the beginning of a page, whole paragraphs of at most so many lines; return whether more is there."""
+        whole = printable(text).strip()
+        begun = "\n".join(whole.split("\n")[:lines])
+        shown = whole if begun == whole else begun.rpartition("\n\n")[0] or begun
         if self._colours:
             self._console.print(Panel(Markdown(shown), border_style="dim"))
         else:
-            self._plain(shown)
+            self._plain(unescaped(shown))
+        return shown != whole
 
     def say(self, text: str) -> None:
         """Tell something."""
@@ -83,10 +92,10 @@ class Stage:
                 if reason := message.get("reason"):
                     self._print(f"… {printable(str(reason))}", "yellow")
                 elif route := message.get("route"):
-                    self._print(f"▸ {printable(str(route.get('title')))}", "bold magenta")
+                    self._print(f"▸ from {printable(str(route.get('title')))}", "bold magenta")
             case "delta":
                 self._console.print(Text(printable(str(message.get("text", ""))), style="dim"), end="", soft_wrap=True)
-                self._in_line = True
+                self._in_line = not str(message.get("text", "\n")).endswith("\n")
             case _:
                 self._end_line()
 
@@ -94,15 +103,15 @@ class Stage:
         """Show what changed; nothing where nothing did."""
         if before == after:
             return
-        for line in diff(before, after, name="greet.py").splitlines()[2:]:
-            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-            self._print(line, colour)
+        changed = difflib.unified_diff(before.split("\n"), after.split("\n"), lineterm="", n=1)
+        for line in [one for one in changed if one.strip() and not one.startswith(("---", "+++", "@@"))]:
+            self._print(f"  {line}", {"+": "green", "-": "red"}.get(line[:1], ""))
 
     def verdict(self, end: Mapping[str, Any]) -> None:
         """Show how a task ended: the checker's verdict, or why there is no change."""
         error, final = end.get("error"), end.get("final")
         if error:
-            self._print(f"withheld or refused, and said so: {printable(str(error.get('message')))}", "yellow")
+            self._print(f"No change, and why: {printable(str(error.get('message')))}", "yellow")
         elif final:
             said = str(final.get("message") or final.get("label") or "done")
             self._print(printable(said), "bold green" if "✓" in said else "yellow")
@@ -111,7 +120,7 @@ class Stage:
         """End the show."""
         self._console.print()
         self._print(text, "bold")
-        self._print("Next: glossator doctor, and README.md for your editor.", "dim")
+        self._print("Next: `glossator doctor` says what is set up; README.md brings it into your editor.", "dim")
 
     def _end_line(self) -> None:
         if self._in_line:

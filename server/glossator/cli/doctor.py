@@ -14,7 +14,7 @@ from glossator.cli import failures, show
 from glossator.cli.options import AsJson
 from glossator_providers.errors import ConfigError
 
-_MARKS = {"ok": "✓", "missing": "·", "problem": "✗"}
+_MARKS = {"ok": "✓", "missing": "·", "warning": "!", "problem": "✗"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Finding:
     """One thing that was looked at; `advice` says what can be done where it is not as it could be."""
 
     what: str
-    state: str  # ok, missing (nothing is broken) or problem
+    state: str  # ok, missing (nothing is broken), warning (something is not as its author meant) or problem
     detail: str = ""
     advice: str = ""
 
@@ -74,15 +74,19 @@ def _configuration() -> list[Finding]:
         ]
     where = str(sources.user) if sources.user.exists() else f"none at {sources.user}; the defaults serve"
     found = [Finding("configuration", "ok", where)]
-    found += [Finding("configuration", "missing", str(problem)) for problem in loaded.problems]
+    found += [
+        Finding("configuration", "warning", str(problem), "repair that file; until then the stricter rule holds")
+        for problem in loaded.problems
+    ]
     return found
 
 
 async def _providers() -> list[Finding]:
+    from glossator.cli.places import root_of
     from glossator.cli.work import application
     from glossator_providers import keys
 
-    async with application(Path.cwd()) as product:
+    async with application(root_of(Path.cwd()), tell=False) as product:
         status = product.status()
         warnings = {provider.name: keys.warning(provider) for provider in product.router.providers}
     if not status.providers:

@@ -82,7 +82,7 @@ def read_place(text: str) -> Place:
     readings = _readings(text)
     if not readings:
         raise UsageError("name a file: FILE, FILE:LINE or FILE:LINE:COL")
-    path, line, column = next((one for one in readings if Path(one[0]).is_file()), readings[-1])
+    path, line, column = next((one for one in readings if is_file(Path(one[0]))), readings[-1])
     if (line is not None and int(line) < 1) or (column is not None and int(column) < 1):
         raise UsageError(f"lines and columns are counted from 1: {text}")
     return Place(Path(path), int(line) - 1 if line else None, int(column) - 1 if column else None)
@@ -198,11 +198,34 @@ def region_at(place: Place, snapshot: Snapshot) -> Region:
     return Region(point, point)
 
 
+def is_file(path: Path) -> bool:
+    """Say whether there is a regular file; where that cannot be seen there is none."""
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, a folder that may not be looked into
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Say whether there is a folder; where that cannot be seen there is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def root_of(path: Path) -> Path:
     """Return the folder that an editor would have opened for this file: its repository, else where we stand, else its own."""
-    folder = path.absolute() if path.is_dir() else path.absolute().parent
+    folder = path.absolute() if is_folder(path) else path.absolute().parent
     for candidate in (folder, *folder.parents):
-        if any((candidate / marker).exists() for marker in _MARKERS):
+        if any(_exists(candidate / marker) for marker in _MARKERS):
             return candidate
     here = Path.cwd()
     return here if folder == here or here in folder.parents else folder

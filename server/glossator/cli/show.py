@@ -65,8 +65,13 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Leave the terminal to others, for good."""
         if self._moves:
             self._live.stop()
+            self._moves = False
 
     def __call__(self, event: Progress) -> None:
         """Show one thing that a task tells."""

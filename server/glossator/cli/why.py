@@ -36,7 +36,7 @@ def why(
 
     wanted = read_range(text_range) if text_range else None
     for path in paths:
-        if not path.is_symlink() and not _exists(path):
+        if not _exists(path):
             raise failures.UsageError(f"there is nothing at {path}")
     limits = None
     if wanted is not None:
@@ -46,7 +46,7 @@ def why(
 
 def _exists(path: Path) -> bool:
     try:
-        return path.exists()
+        return path.is_symlink() or path.exists()
     except (OSError, ValueError):  # a name too long, a folder that may not be looked into, half a character
         return False
 
@@ -98,13 +98,15 @@ class Unreadable:
 
 def _files(path: Path) -> Iterator[Readable | Unreadable]:
     """Yield the file, or every file below the folder, sorted; folders behind links are not entered."""
-    if not path.is_dir():
+    from glossator.cli.places import is_file, is_folder
+
+    if not is_folder(path):
         yield _read(path)
         return
     closed: list[OSError] = []
     for folder, folders, files in os.walk(path, onerror=closed.append):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
-        yield from (_read(Path(folder, name)) for name in sorted(files) if Path(folder, name).is_file())
+        yield from (_read(Path(folder, name)) for name in sorted(files) if is_file(Path(folder, name)))
     yield from (Unreadable(Path(error.filename), error.strerror or "unknown reason") for error in closed)
 
 

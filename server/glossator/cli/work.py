@@ -15,12 +15,15 @@ from glossator.tasks.task import Ask, Explanation, Progress, Proposal, Refusal, 
 
 @asynccontextmanager
 async def application(
-    *roots: Path, allow_cloud: bool = False, trusted: bool = True, discover: bool = True
+    *roots: Path, allow_cloud: bool = False, trusted: bool = True, discover: bool = True, tell: bool = True
 ) -> AsyncIterator[Application]:
-    """Give an application for these folders, with the servers that run on this machine; raises ConfigError."""
+    """Give an application for these folders, with the servers that run on this machine; raises ConfigError.
+
+    What is wrong with a project's settings is told on stderr, unless *tell* is off.
+    """
     opened = Application.build(roots=tuple(map(str, roots)), environment=dict(os.environ), trusted=trusted)
     try:
-        for problem in opened.loaded.problems:
+        for problem in opened.loaded.problems if tell else ():
             print(f"configuration: {problem}", file=sys.stderr)
         if allow_cloud:
             opened.allow_clouds(remember=False)

@@ -24,7 +24,9 @@ SECONDS_TO_SHOW = 2.0
 SECONDS_AFTER_REFUSAL = 0.5
 SECONDS_TO_CONFIRM = 600.0
 MANY_LINES = 200
-ATTEMPTS = 2
+SILENT = "the editor did not answer"
+UNTRUE = "the editor said that it did, but its text shows otherwise"
+ATTEMPTS = 10  # an editor whose user does not stop typing refuses several times over
 
 
 class Outcome(enum.Enum):
@@ -56,7 +58,7 @@ async def apply(connection: Connection, proposal: Proposal, ask: Ask, *, anyway:
     if not connection.client.apply_edit:
         return Applied(Outcome.REFUSED, "This editor cannot be sent edits; nothing was changed")
     reason = "the editor refused the edit"
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         document = session.documents.get(uri)
         if document is None:
             return _gone()
@@ -75,8 +77,9 @@ async def apply(connection: Connection, proposal: Proposal, ask: Ask, *, anyway:
             return Applied(Outcome.APPLIED, describe(proposal))
         if session.documents.get(uri) is not document:
             return _gone()
-        if not document.lost(now):
-            break  # not stale: asked again, the editor would say the same
+        had_its_time = attempt > 0 and reason in {SILENT, UNTRUE}
+        if had_its_time or not document.lost(now):
+            break  # where the text is still the same, it would say the same again
     _keep(connection, proposal, ask, reason, conflict=False)
     return Applied(Outcome.REFUSED, f"The edit was not applied: {reason}; it is kept as a code action for 10 minutes")
 
@@ -130,20 +133,26 @@ async def _send(
     confirm = _needs_confirmation(connection, proposal, now)
     params = make_edit(connection, proposal, now, wanted, confirm=confirm)
     landed = connection.session.watch(document, lambda text: has_landed(now.text, wanted, text))
+    newer = connection.session.watch(document, lambda text: text != now.text)
     reply = connection.server.spawn(_ask(connection, params), name="applyEdit")
     try:
         patience = SECONDS_TO_CONFIRM if confirm else SECONDS_TO_SHOW
         await asyncio.wait({landed, reply}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        reason = "the editor did not answer"
+        reason = SILENT
         if not landed.done() and reply.done():
             refusal = reply.result()
-            reason = refusal or "the editor said that it did, but its text shows otherwise"
-            await asyncio.wait({landed}, timeout=SECONDS_AFTER_REFUSAL if refusal else SECONDS_TO_SHOW)
+            reason = refusal or UNTRUE
+            if refusal:
+                # Newer text explains the refusal, and is what the next attempt is made for.
+                await asyncio.wait({landed, newer}, timeout=SECONDS_AFTER_REFUSAL, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.wait({landed}, timeout=SECONDS_TO_SHOW)
         if landed.cancelled():
             return False, "the document was closed"
         return landed.done(), reason
     finally:
         landed.cancel()
+        newer.cancel()
 
 
 async def _ask(connection: Connection, params: types.ApplyWorkspaceEditParams) -> str | None:
@@ -153,7 +162,7 @@ async def _ask(connection: Connection, params: types.ApplyWorkspaceEditParams) -
     except Refused as refusal:
         return f"the editor refused it ({one_line(str(refusal), 80)})"
     except TimeoutError:
-        return "the editor did not answer"
+        return SILENT
     if isinstance(result, dict) and result.get("applied") is True:
         return None
     reason = result.get("failureReason") if isinstance(result, dict) else None

@@ -10,69 +10,19 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from glossator.lsp.capabilities import answer
+from glossator.lsp.channel import INVALID_REQUEST, PARSE_ERROR, Channel, Greeting, Pipes, is_message_id
 from glossator.lsp.client import Client
 from glossator.lsp.frames import Garbage, Splitter, decode, encode, failure
 
 if TYPE_CHECKING:
     from glossator.lsp.application import Build
 
-INVALID_REQUEST = -32600
-PARSE_ERROR = -32700
 NOT_INITIALIZED = -32002
 
 Answer = Callable[[Client], dict[str, Any]]
-
-
-class Channel(Protocol):
-    """Both directions of the connection to one editor; calls block, so each runs in a thread of its own."""
-
-    def read(self) -> bytes:
-        """Return what has come, empty at the end; raises OSError."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Send all of *data*; raises OSError when the editor is gone."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the connection; harmless when done twice."""
-        ...
-
-
-class Pipes:
-    """A channel over two file descriptors."""
-
-    def __init__(self, reading: int, writing: int) -> None:
-        self._reading = reading
-        self._writing = writing
-
-    def read(self) -> bytes:
-        return os.read(self._reading, 1 << 16)
-
-    def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._writing, view) :]
-
-    def close(self) -> None:
-        """Close the way out; the way in stays, because a thread may still wait there and the number must not be reused."""
-        if self._writing >= 0:
-            os.close(self._writing)
-        self._writing = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Greeting:
-    """How a connection began: the params of `initialize`, and the messages that came in the same breath."""
-
-    params: Mapping[str, Any]
-    client: Client
-    splitter: Splitter
-    early: tuple[bytes | Garbage, ...] = ()
 
 
 def serve(build: Build, *, tcp: tuple[str, int] | None = None) -> int:
@@ -169,8 +119,3 @@ def _answer_first(
     client = Client.of(params)
     channel.write(encode({"jsonrpc": "2.0", "id": message_id, "result": answer(client)}))
     return client, params
-
-
-def is_message_id(value: object) -> TypeGuard[int | str]:
-    """Say whether *value* may be the id of a request."""
-    return isinstance(value, (int, str)) and not isinstance(value, bool)

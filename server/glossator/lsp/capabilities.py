@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from glossator import __version__
 from glossator.lsp.client import Client
 
 PROTOCOL_VERSION = 1
@@ -46,4 +47,4 @@ def answer(client: Client) -> dict[str, Any]:
                 "status": True,
             }
         }
-    return {"capabilities": capabilities, "serverInfo": {"name": "glossator"}}
+    return {"capabilities": capabilities, "serverInfo": {"name": "glossator", "version": __version__}}

@@ -17,7 +17,7 @@ from glossator.lsp.jobs import Job, Jobs, follow_up
 from glossator.lsp.progress import one_line
 from glossator.lsp.protocol import AskParams, JobParams, RunParams, VerdictParams, WhyParams
 from glossator.session import Pending
-from glossator.tasks.task import TaskName
+from glossator.tasks.task import Ask, TaskName
 
 LONGEST_MESSAGE = 400
 
@@ -104,11 +104,9 @@ class Commands:
         document = self._connection.session.documents.get(pending.proposal.base.uri)
         if document is None:
             return
-        now, old = document.snapshot(), pending.ask.snapshot
-        diagnostics = tuple(replace(one, region=move(one.region, old, now)) for one in pending.ask.diagnostics)
-        region = move(pending.ask.region, old, now)
-        known = self._connection.session.known(now.uri)
-        self._jobs.start(replace(pending.ask, snapshot=now, region=region, diagnostics=diagnostics, known=known))
+        known = self._connection.session.known(document.buffer.uri)
+        now = replace(pending.ask, snapshot=document.snapshot(), known=known)
+        self._jobs.start(_at_the_same_place(pending.ask, now))
 
     # requests of editors with our extension
 
@@ -145,8 +143,8 @@ class Commands:
         target = Target(uri=uri, version=version, range=params.range, instruction=params.question)
         ask = make_ask(self._connection, TaskName.ASK, target)
         if earlier is not None:
-            if params.range is None:
-                ask = replace(ask, region=earlier.ask.region, diagnostics=earlier.ask.diagnostics)
+            if params.range is None and earlier.uri == uri:
+                ask = _at_the_same_place(earlier.ask, ask)
             ask = follow_up(earlier, params.question, ask)
         return {"job": self._jobs.start(ask, request=self._connection.server.protocol.msg_id).name}
 
@@ -195,6 +193,14 @@ class Commands:
         if application is None:
             raise JsonRpcInvalidParams(self._connection.broken or "glossator is still starting; try again")
         return application.why(document.snapshot())
+
+
+def _at_the_same_place(earlier: Ask, now: Ask) -> Ask:
+    """Return *now* about what *earlier* was about, wherever that stands by now."""
+    diagnostics = tuple(
+        replace(one, region=move(one.region, earlier.snapshot, now.snapshot)) for one in earlier.diagnostics
+    )
+    return replace(now, region=move(earlier.region, earlier.snapshot, now.snapshot), diagnostics=diagnostics)
 
 
 def summarise(status: Any) -> str:

@@ -20,6 +20,7 @@ from glossator.session import Session, path_of
 from glossator.settings import Settings
 from glossator_providers.errors import GlossatorError
 
+SECONDS_FOR_FIRST_QUESTIONS = 0.05
 SECONDS_FOR_CONFIGURATION = 1.0
 SECONDS_FOR_APPLICATION = 30.0
 SECONDS_FOR_CONSENT = 120.0
@@ -55,12 +56,21 @@ class Connection:
         self._build = build
         self._options = options
         self._ready = asyncio.Event()
+        self._beginning: asyncio.TimerHandle | None = None
         self._started = False
         self._warned: set[str] = set()
         self._old: list[Application] = []
 
+    def begin(self) -> None:
+        """Start soon: what the editor asks in the same breath as it says `initialized` is answered first."""
+        if self._beginning is None:
+            loop = asyncio.get_running_loop()
+            self._beginning = loop.call_later(
+                SECONDS_FOR_FIRST_QUESTIONS, lambda: self.server.spawn(self.start(), name="start")
+            )
+
     async def start(self) -> None:
-        """Read the settings and build the application, when the editor has said `initialized`; once."""
+        """Read the settings and build the application; once."""
         if self._started:
             return
         self._started = True
@@ -159,6 +169,8 @@ class Connection:
 
     async def close(self) -> None:
         """Close all applications."""
+        if self._beginning is not None:
+            self._beginning.cancel()
         for application in (*self._old, *([self.application] if self.application else ())):
             await application.aclose()
 

@@ -18,8 +18,9 @@ from glossator.lsp.apply import Applied, Outcome, apply, combine, describe
 from glossator.lsp.connection import SECONDS_FOR_APPLICATION, Connection, plain
 from glossator.lsp.convert import text_edits
 from glossator.lsp.display import Display, Library
+from glossator.lsp.notices import Notices
 from glossator.lsp.progress import Progress, last_line
-from glossator.lsp.protocol import PREVIEW, STATUS_CHANGED
+from glossator.lsp.protocol import PREVIEW
 from glossator.lsp.stream import Stream, describe_route
 from glossator.lsp.wire import describe_failure
 from glossator.tasks.task import (
@@ -77,6 +78,7 @@ class Jobs:
     def __init__(self, connection: Connection, library: Library) -> None:
         self._connection = connection
         self._library = library
+        self._notices = Notices(connection)
         self._jobs: dict[str, Job] = {}
         self._numbers = itertools.count(1)
         self._prefix = os.urandom(4).hex()  # progress tokens and file names of two runs must not meet
@@ -90,7 +92,10 @@ class Jobs:
         self._jobs[job.name] = job
         for name in [name for name, old in self._jobs.items() if not old.running and old is not job][:-REMEMBERED]:
             del self._jobs[name]
-        job.task = self._connection.server.spawn(self._work(job), name=f"job {ask.task.value}")
+        stream = Stream(self._connection.server, job.name, wanted=self._connection.client.stream)
+        job.task = self._connection.server.spawn(self._work(job, stream), name=f"job {ask.task.value}")
+        # A task that is cancelled before its first step never runs a line of its own.
+        job.task.add_done_callback(lambda task: _end_cancelled(stream, job) if task.cancelled() else None)
         return job
 
     def find(self, name: str | None) -> Job | None:
@@ -161,18 +166,17 @@ class Jobs:
         """Forget a preview that the user rejected."""
         job.proposal = None
 
-    async def _work(self, job: Job) -> None:
+    async def _work(self, job: Job, stream: Stream) -> None:
         connection = self._connection
         title = f"glossator: {job.ask.task.value}"
         progress = Progress(connection.server, token_of(job), title, supported=connection.client.progress)
-        stream = Stream(connection.server, job.name, wanted=connection.client.stream)
         display = Display(connection, self._library, job.name)
         try:
             result = await self._run(job, progress, stream, display)
             message = await self._conclude(job, result, progress, stream, display)
         except asyncio.CancelledError:
             message = job.cancelled_because
-            stream.end(final=None, error={"code": "cancelled", "message": message, "retryable": True})
+            _end_cancelled(stream, job)
             if "closed" in message:
                 connection.show(f"glossator: {message}")
             progress.end(message)
@@ -187,7 +191,7 @@ class Jobs:
             stream.end(final=None, error={"code": "internal", "message": message, "retryable": False})
             connection.show(f"glossator: {message}", types.MessageType.Error)
         finally:
-            self._tell_status()
+            self._notices.status_changed()
         progress.end(message)
 
     async def _run(self, job: Job, progress: Progress, stream: Stream, display: Display) -> Result:
@@ -259,7 +263,7 @@ class Jobs:
                     if rules and not all(rule in message for rule in rules)
                     else message
                 )
-                self._connection.show(f"glossator: {words}", types.MessageType.Warning)
+                self._notices.warn(words, kind=kind, provider=job.author.name if job.author else "")
                 return words
         assert_never(result)
 
@@ -322,18 +326,16 @@ class Jobs:
         if self._connection.client.preview:
             self._connection.server.protocol.notify(PREVIEW, {"job": job.name, **state})
 
-    def _tell_status(self) -> None:
-        connection = self._connection
-        if connection.client.status and connection.application is not None:
-            connection.server.protocol.notify(STATUS_CHANGED, plain(connection.application.status()))
-
 
 def follow_up(job: Job, question: str, ask: Ask) -> Ask:
     """Return *ask* as the next turn of the conversation that *job* is part of."""
     said = job.ask.instruction or job.ask.task.value
-    return replace(
-        ask, task=TaskName.ASK, instruction=question, turns=(*job.ask.turns, Turn(said, job.answer or job.text))
-    )
+    turn = Turn(said, job.answer or job.text, job.ask.snapshot)
+    return replace(ask, task=TaskName.ASK, instruction=question, turns=(*job.ask.turns, turn))
+
+
+def _end_cancelled(stream: Stream, job: Job) -> None:
+    stream.end(final=None, error={"code": "cancelled", "message": job.cancelled_because, "retryable": True})
 
 
 def token_of(job: Job) -> str:

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from glossator.lsp.boot import Channel
+from glossator.lsp.channel import Channel
 
 LIMIT = 64 * 1024 * 1024
 _CHUNK = 256 * 1024

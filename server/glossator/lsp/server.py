@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from lsprotocol import types
 
+from glossator import __version__
 from glossator.lsp import protocol, wire
 from glossator.lsp.actions import list_actions
 from glossator.lsp.application import Build
-from glossator.lsp.boot import Channel, Greeting
+from glossator.lsp.channel import Channel, Greeting
 from glossator.lsp.commands import Commands
 from glossator.lsp.connection import Connection
 from glossator.lsp.display import Library
@@ -22,8 +22,6 @@ from glossator.lsp.offers import Offers
 from glossator.lsp.sync import Sync
 from glossator.lsp.wire import Server, configure_log
 from glossator.session import Session, path_of
-
-SECONDS_FOR_FIRST_QUESTIONS = 0.05
 
 
 def run(channel: Channel, greeting: Greeting, *, build: Build, environment: Mapping[str, str]) -> int:
@@ -35,7 +33,7 @@ def run(channel: Channel, greeting: Greeting, *, build: Build, environment: Mapp
 
 def connect(greeting: Greeting, *, build: Build, environment: Mapping[str, str]) -> tuple[Server, Connection]:
     """Make the server and the state of one connection; nothing runs yet."""
-    server = Server("glossator", "")
+    server = Server("glossator", __version__)
     connection = Connection(
         server,
         greeting.client,
@@ -60,11 +58,10 @@ def register(server: Server, connection: Connection) -> None:
     server.protocol.late_cancel = jobs.cancel_request
     server.protocol.unreadable = sync.unreadable
 
-    async def initialized(_: types.InitializedParams) -> None:
+    def initialized(_: types.InitializedParams) -> None:
         if connection.client.register_configuration:
             server.spawn(register_configuration(server), name="registration")
-        await asyncio.sleep(SECONDS_FOR_FIRST_QUESTIONS)  # what the editor asks in the same breath is answered first
-        await connection.start()
+        connection.begin()
 
     async def code_action(params: types.CodeActionParams) -> list[Any] | None:
         return await list_actions(connection, jobs, params)

@@ -26,6 +26,7 @@ class Sync:
 
     def opened(self, params: types.DidOpenTextDocumentParams) -> None:
         """Take a document."""
+        self._connection.begin()  # for an editor that never says `initialized`
         item = params.text_document
         if item.uri.startswith(SCHEMES):
             document = self._connection.session.open(

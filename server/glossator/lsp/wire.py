@@ -24,7 +24,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.progress import Progress
 from pygls.protocol import LanguageServerProtocol
 
-from glossator.lsp.boot import INVALID_REQUEST, PARSE_ERROR, Channel, Greeting, is_message_id
+from glossator.lsp.channel import INVALID_REQUEST, PARSE_ERROR, Channel, Greeting, is_message_id
 from glossator.lsp.frames import Garbage, Splitter, decode, encode, failure
 from glossator.lsp.mend import mend
 from glossator.lsp.outbox import Item, Outbox

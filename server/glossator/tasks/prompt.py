@@ -41,13 +41,16 @@ def compose(template: str, values: Mapping[str, Value]) -> tuple[Message, Messag
 
 def dialogue(template: str, pieces: Mapping[str, Value], ask: Ask, *, question: Fragment) -> tuple[Message, ...]:
     """Return the messages of a first question, or of a follow-up with all that was said before."""
-    questions = [turn.question for turn in ask.turns] + ([ask.instruction] if ask.instruction else [])
-    first = typed(questions[0], ask.snapshot.uri) if questions and questions[0] else question
-    system, user = compose(template, {**pieces, "instruction": first})
+    uris = [turn.about.uri if turn.about is not None else ask.snapshot.uri for turn in ask.turns]
+    questions = [
+        typed(turn.question, uri) if turn.question else question for turn, uri in zip(ask.turns, uris, strict=True)
+    ]
+    questions.append(typed(ask.instruction, ask.snapshot.uri) if ask.instruction else question)
+    system, user = compose(template, {**pieces, "instruction": questions[0]})
     messages = [system, user]
-    for turn, following in zip(ask.turns, [*questions[1:], ""], strict=False):
-        messages.append(answered(turn.answer, ask.snapshot.uri))
-        messages.append(Message(Role.USER, (typed(following, ask.snapshot.uri) if following else question,)))
+    for turn, uri, following in zip(ask.turns, uris, questions[1:], strict=True):
+        messages.append(answered(turn.answer, uri))
+        messages.append(Message(Role.USER, (following,)))
     return tuple(messages)
 
 

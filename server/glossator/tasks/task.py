@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from glossator.document import Diagnostic, Region, Snapshot
 
@@ -20,10 +21,14 @@ class TaskName(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One earlier question and its answer, for a follow-up."""
+    """One earlier question and its answer, for a follow-up.
+
+    `about` is the document as it was then, None for the one of the follow-up: what it may not see now, the answer may quote.
+    """
 
     question: str
     answer: str
+    about: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +72,19 @@ class Author:
     def title(self) -> str:
         if self.model is None:
             return self.name
-        return f"{self._where}: {self.model if self.local else self.name}"
+        return f"{self._where}: {self._model if self.local else self.name}"
 
     @property
     def byline(self) -> str:
         if self.model is None or self.name == self.model:
             return self.title
-        return f"{self._where}: {self.name} ({self.model})"
+        return f"{self._where}: {self.name} ({self._model})"
+
+    @property
+    def _model(self) -> str | None:
+        """The model's name for a reader: llama.cpp calls its model by the whole path of the file."""
+        path = PurePath(self.model or "")
+        return path.stem if path.suffix.lower() == ".gguf" else self.model
 
     @property
     def _where(self) -> str:
