@@ -73,6 +73,8 @@ def sign(
         return ()
     _check_encrypted(provider, trusted_hosts)
     try:
+        if provider.row.auth == "x-api-key" and _is_token_of_anthropic(provider.key):
+            return (("authorization", provider.key.prefixed("Bearer ")),)
         if provider.row.auth in ("x-api-key", "x-goog-api-key"):
             return ((provider.row.auth, Secret(provider.key.reveal(), source=provider.key.source)),)
         if provider.row.auth == "google" and provider.project is None:
@@ -80,9 +82,22 @@ def sign(
             return (("x-goog-api-key", Secret(provider.key.reveal(), source=provider.key.source)),)
         if provider.row.auth == "api-key" and not _is_token(provider.key):
             return (("api-key", Secret(provider.key.reveal(), source=provider.key.source)),)
-        return (("authorization", provider.key.prefixed("Bearer ")),)
+        return (("authorization", provider.key.prefixed("Bearer ")), *_payer(provider))
     except ConfigError as error:
         raise _refusal(provider, str(error)) from error
+
+
+def _payer(provider: Provider) -> Headers:
+    """Return the headers that say who of several pays, https://platform.openai.com/docs/api-reference/authentication."""
+    if not provider.row.organization_env:
+        return ()
+    named = (("openai-organization", provider.organization), ("openai-project", provider.project))
+    return tuple((header, value) for header, value in named if value is not None)
+
+
+def _is_token_of_anthropic(key: Secret) -> bool:
+    """Say whether this is a token of a login and no key: by the variable that holds it, or by its beginning."""
+    return key.source == "ANTHROPIC_AUTH_TOKEN" or key.reveal().startswith("sk-ant-oat")
 
 
 def _sign_for_aws(

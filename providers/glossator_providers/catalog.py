@@ -29,7 +29,12 @@ class Row:
     # "none": it asks for no key. "aws": it asks for a key or else for a signature. A key of either is a bearer token.
     auth: Auth
     key_env: tuple[str, ...] = ()  # the variables that usually hold its key, the vendor's own name first
-    project_env: tuple[str, ...] = ()  # auth "google": the variables that usually name the project …
+    organization_env: tuple[
+        str, ...
+    ] = ()  # the variables that name the organization that pays, where a key has several
+    project_env: tuple[
+        str, ...
+    ] = ()  # the variables that usually name the project; auth "google": whose computers are asked …
     location_env: tuple[str, ...] = ()  # … and the location
     local: bool = False  # it is meant to run on this machine
     found: bool = True  # its key alone is enough to use it; not so for the second of two protocols of one vendor
@@ -92,7 +97,10 @@ class Provider:
     capabilities: Capabilities = (
         Capabilities()
     )  # what the user says of the model, which counts more than all that is known
-    project: str | None = None  # of Google Cloud: whose computers are asked; None in express mode
+    project: str | None = (
+        None  # of Google Cloud: whose computers are asked; None in express mode. Of OpenAI: which one pays
+    )
+    organization: str | None = None  # of OpenAI: which one pays
     location: str | None = None  # of Google Cloud
     api_version: str | None = None  # of Azure: the date of the older API; None for the API v1
 
@@ -130,7 +138,8 @@ _ROWS = (
         dialect="anthropic",
         base_url="https://api.anthropic.com",  # https://platform.claude.com/docs/en/api/overview
         auth="x-api-key",  # see dialects/anthropic.py for why not the bearer form of the newer API version
-        key_env=("ANTHROPIC_API_KEY", "CLAUDE_API_KEY"),
+        # The last is a token, which is sent as bearer: https://platform.claude.com/docs/en/api/sdks/python
+        key_env=("ANTHROPIC_API_KEY", "CLAUDE_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
         default_model="claude-sonnet-5-5",
     ),
     Row(
@@ -140,6 +149,8 @@ _ROWS = (
         base_url="https://api.openai.com/v1",  # https://platform.openai.com/docs/api-reference/chat
         auth="bearer",
         key_env=("OPENAI_API_KEY",),
+        organization_env=("OPENAI_ORG_ID",),  # https://platform.openai.com/docs/api-reference/authentication
+        project_env=("OPENAI_PROJECT_ID",),
         default_model="gpt-6-sol",
         # Reasoning models answer `max_tokens` with 400 unsupported_parameter:
         # https://platform.openai.com/docs/api-reference/chat/create#chat-create-max_completion_tokens
@@ -155,6 +166,8 @@ _ROWS = (
         base_url="https://api.openai.com/v1",  # https://platform.openai.com/docs/api-reference/responses
         auth="bearer",
         key_env=("OPENAI_API_KEY",),
+        organization_env=("OPENAI_ORG_ID",),  # https://platform.openai.com/docs/api-reference/authentication
+        project_env=("OPENAI_PROJECT_ID",),
         found=False,
         default_model="gpt-6-sol",
         # https://platform.openai.com/docs/api-reference/responses/create#responses-create-stream_options

@@ -50,7 +50,7 @@ LOCAL_TIMEOUTS = Timeouts(connect=5, first_token=120, idle=60, total=600)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[\w][\w. /:-]{0,63}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Project = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:-]{0,62}$")]
+Project = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,79}$")]
 Location = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]  # it becomes a part of an address
 Patterns = tuple[Annotated[str, StringConstraints(min_length=1)], ...]
 
@@ -96,7 +96,8 @@ class ProviderSettings(_Table):
     key_env: str | None = Field(default=None, min_length=1)
     key_command: tuple[str, ...] | None = Field(default=None, min_length=1)
     keychain: str | None = Field(default=None, min_length=1, description="the user name of an entry `glossator`")
-    project: Project | None = Field(default=None, description="of Google Cloud, for Vertex AI")
+    project: Project | None = Field(default=None, description="of Google Cloud, for Vertex AI; or of OpenAI")
+    organization: Project | None = Field(default=None, description="of OpenAI, where a key belongs to several")
     location: Location | None = Field(default=None, description="of Google Cloud, for Vertex AI, such as us-central1")
     max_tokens: int = Field(default=4096, gt=0)
     api_version: str | None = Field(
@@ -153,8 +154,6 @@ class ProviderSettings(_Table):
         elsewhere = (
             self.base_url is not None and row.base_url is not None and _origin(self.base_url) != _origin(row.base_url)
         )
-        if row.auth != "google" and (self.project or self.location):
-            raise mistake(f"project and location are Google Cloud's: the kind {self.kind!r} has none")
         if row.auth == "google" and self.base_url and not ways and not (_is_googles(self.base_url) or _is_local(self)):
             raise mistake(
                 "base_url is not an address of Google's, so Google's credentials are not sent there: name the key for it "
@@ -165,6 +164,15 @@ class ProviderSettings(_Table):
                 f"base_url is not the address that {row.key_env[0]} belongs to: name the key for it with key_env, "
                 f'even if it is the same: key_env = "{row.key_env[0]}"'
             )
+        return self
+
+    @model_validator(mode="after")
+    def _know_who_pays(self) -> ProviderSettings:
+        row = ROWS[self.kind]
+        if (self.project and not row.project_env) or (self.location and row.auth != "google"):
+            raise mistake(f"project and location are Google Cloud's: the kind {self.kind!r} has none")
+        if self.organization and not row.organization_env:
+            raise mistake(f"organization is OpenAI's: the kind {self.kind!r} has none")
         return self
 
 
@@ -296,12 +304,30 @@ def providers(config: Config, environment: Mapping[str, str]) -> tuple[Provider,
     """Return the configured providers, or without any those whose usual key variable is set; runs no key command."""
     if config.providers:
         return tuple(_configured(name, settings, environment) for name, settings in config.providers.items())
-    return tuple(
-        Provider(row.kind, row, row.default_model, row.base_url, key=key, found=True)
-        for row in ROWS.values()
-        if row.found and not row.local and row.base_url is not None and row.default_model is not None
-        if (key := _key_in(row.key_env, environment)) is not None
-    )
+    found = []
+    for row in ROWS.values():
+        key = _key_in(row.key_env, environment)
+        if (
+            key is not None
+            and row.found
+            and not row.local
+            and row.base_url is not None
+            and row.default_model is not None
+        ):
+            project, organization = _payer(row, environment)
+            found.append(
+                Provider(
+                    row.kind,
+                    row,
+                    row.default_model,
+                    row.base_url,
+                    key=key,
+                    found=True,
+                    project=project,
+                    organization=organization,
+                )
+            )
+    return tuple(found)
 
 
 def policy(config: Config) -> Policy:
@@ -515,6 +541,11 @@ def _configured(name: str, settings: ProviderSettings, environment: Mapping[str,
             from glossator_providers.google_tokens import find_token  # with the HTTP client's door, wanted by few
 
             key = find_token(environment)
+    organization = settings.organization
+    if settings.base_url is None:
+        project, organization = (
+            one or other for one, other in zip((project, organization), _payer(row, environment), strict=True)
+        )
     timeout = settings.timeout
     usual = LOCAL_TIMEOUTS if row.local else Timeouts()
     return Provider(
@@ -524,6 +555,7 @@ def _configured(name: str, settings: ProviderSettings, environment: Mapping[str,
         base_url=_address(settings, row, location),
         key=key,
         project=project,
+        organization=organization,
         location=location,
         max_tokens=settings.max_tokens,
         timeouts=Timeouts(
@@ -536,6 +568,13 @@ def _configured(name: str, settings: ProviderSettings, environment: Mapping[str,
         capabilities=Capabilities(**settings.capabilities.model_dump()),
         api_version=settings.api_version,
     )
+
+
+def _payer(row: Row, environment: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return the project and the organization that the environment names for a key that belongs to several."""
+    if not row.organization_env:
+        return None, None
+    return _named(row.project_env, environment, _PROJECT), _named(row.organization_env, environment, _PROJECT)
 
 
 def _address(settings: ProviderSettings, row: Row, location: str | None) -> str:

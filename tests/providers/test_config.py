@@ -455,3 +455,40 @@ def test_a_line_is_found_by_table_and_key() -> None:
     assert line_of(text, ["a", "g"]) == 6
     assert line_of(text, ["a", "b c", "missing"]) == 2
     assert line_of(text, ["nothing"]) is None
+
+
+def test_who_pays_is_named_beside_the_key_of_openai() -> None:
+    """The organization and the project come from the customary variables or the file, and go to OpenAI's own address alone."""
+    environment = {
+        "OPENAI_API_KEY": "sk-x",
+        "OPENAI_ORG_ID": "org-Ab1",
+        "OPENAI_PROJECT_ID": "proj_Cd2",
+        "GROQ_API_KEY": "g",
+    }
+    found = {one.name: (one.organization, one.project) for one in config.providers(config.Config(), environment)}
+    assert found == {"openai": ("org-Ab1", "proj_Cd2"), "groq": (None, None)}
+    table = {
+        "mine": {"kind": "openai", "organization": "org-mine"},
+        "proxy": {"kind": "openai", "base_url": "https://proxy.example.test/v1", "key_env": "OPENAI_API_KEY"},
+    }
+    configured = {
+        one.name: (one.organization, one.project)
+        for one in config.providers(config.Config.model_validate({"providers": table}), environment)
+    }
+    assert configured == {"mine": ("org-mine", "proj_Cd2"), "proxy": (None, None)}
+    with pytest.raises(ValueError, match="organization is OpenAI's"):
+        config.Config.model_validate({"providers": {"g": {"kind": "groq", "organization": "org"}}})
+
+
+def test_the_user_knows_a_model_better() -> None:
+    """What the file says a model can do stands beside the provider; a word that is not known is a mistake."""
+    said = {"context_tokens": 32_000, "sampling": False}
+    table = {"providers": {"x": {"kind": "groq", "capabilities": said}}}
+    (found,) = config.providers(config.Config.model_validate(table), {})
+    assert (found.capabilities.context_tokens, found.capabilities.sampling, found.capabilities.tools) == (
+        32_000,
+        False,
+        None,
+    )
+    with pytest.raises(ValueError, match="telepathy"):
+        config.Config.model_validate({"providers": {"x": {"kind": "groq", "capabilities": {"telepathy": True}}}})
