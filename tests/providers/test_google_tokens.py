@@ -259,7 +259,7 @@ def test_express_mode_is_a_key_without_a_project(tmp_path: Path) -> None:
     [
         ('kind = "vertex"\nlocation = "evil.example/"', {}, "location"),
         ('kind = "vertex"\nproject = "../other"', {}, "project"),
-        ('kind = "openai"\nproject = "p"', {}, "Google Cloud's"),
+        ('kind = "groq"\nproject = "p"', {}, "Google Cloud's"),
         ('kind = "vertex"\nproject = "p"\nbase_url = "https://gateway.example"', {}, "key_env"),
         ('kind = "vertex"', {"GOOGLE_CLOUD_LOCATION": "evil.example/"}, "GOOGLE_CLOUD_LOCATION"),
         ('kind = "vertex"', {"GOOGLE_CLOUD_PROJECT": "a b"}, "GOOGLE_CLOUD_PROJECT"),
