@@ -129,7 +129,7 @@ class Terminal:
         while not condition():
             if time.monotonic() > end:
                 raise SystemExit(f"{complaint}; the screen was:\n{self.screen(colours=False)}")
-            time.sleep(0.1)
+            time.sleep(0.1)  # a terminal tells nobody that it has changed
         time.sleep(0.3)  # for what is still being drawn
 
 

@@ -111,7 +111,7 @@ def _sign_in(content: str, place: str, *, ask: Callable[..., Reply]) -> tuple[st
                     told, scopes=[SCOPE]
                 )
             case "authorized_user":
-                credentials = user.Credentials.from_authorized_user_info(told)  # type: ignore[no-untyped-call]  # as above
+                credentials = user.Credentials.from_authorized_user_info(told)  # type: ignore[no-untyped-call]  # google-auth does not say
             case other:
                 # Others run programs or ask third parties for their part, which is the command line's to do.
                 raise ConfigError(

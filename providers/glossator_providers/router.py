@@ -408,7 +408,7 @@ async def _read(
     if response.status != 200 or content_type == "text/html":  # noqa: PLR2004  the only status with an answer
         body = await watchdog.wait(response.read(_LARGEST_ERROR))
         error = dialect.explain(response.status, response.headers, body)
-        if response.status != 200:  # noqa: PLR2004  as above
+        if response.status != 200:  # noqa: PLR2004  the only status with an answer
             raise error
         raise ProviderError(Kind.SERVER, f"it {error.message}; is base_url right?", response.status)
     if not request.stream or (content_type == "application/json" and dialect.framing != "ndjson"):

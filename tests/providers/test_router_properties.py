@@ -27,7 +27,7 @@ from glossator_providers.model import (
     Role,
     Text,
 )
-from glossator_providers.privacy import LocalFiles, Policy
+from glossator_providers.privacy import LocalFiles, Policy, is_near
 from glossator_providers.router import RequestFailed, Router
 from glossator_providers.secrets import Secret
 from glossator_providers.transport import Call, Transport
@@ -158,11 +158,16 @@ def test_nobody_is_asked_whom_the_clearance_does_not_cover(
     if origin.kind is OriginKind.DOCUMENT:
         near = {"http://127.0.0.1:1/v1"} | ({"https://gpu/v1"} if policy.trusted_hosts else set())
         assert {call.provider.base_url for call in door.calls} <= near
-    # A model that does not exist brings a question for the names that do; it holds nothing of the request's.
-    asked = [call.provider for call in door.calls if call.payload.method == "POST"]
-    assert all(not call.cleared.request.messages for call in door.calls if call.payload.method == "GET")
-    assert all(named in {None, provider.name} for provider in asked)
-    assert not any(provider.toy for provider in asked if named is None)
+    everybody = [call.provider for call in door.calls]
+    assert all(named in {None, provider.name} for provider in everybody)
+    assert not any(provider.toy for provider in everybody if named is None)
+    # A model that does not exist brings one question for the names that do: only to a server nearby that was asked
+    # just before, and with nothing of the request in it.
+    listed = [call for call in door.calls if call.payload.method == "GET"]
+    asked = [call.provider for call in door.calls if call.payload.method != "GET"]
+    assert not any(call.cleared.request.messages or call.payload.body for call in listed)
+    assert all(is_near(call.provider, policy.trusted_hosts) and call.provider in asked for call in listed)
+    assert len({call.provider.name for call in listed}) == len(listed)
     assert all(asked.count(provider) <= 3 for provider in asked)
     assert [event.provider for event in events if isinstance(event, Chosen)] == [provider.name for provider in asked]
     assert (error is None) == (bool(events) and isinstance(events[-1], Answered))

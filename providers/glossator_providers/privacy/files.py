@@ -56,7 +56,7 @@ class LocalFiles:
             raise OSError("it is not a regular file")
         if status.st_size > _LARGEST:
             raise OSError("it is larger than 1 MiB")
-        with open(path, "rb") as file:  # noqa: PTH123  as above
+        with open(path, "rb") as file:  # noqa: PTH123  a Path costs more than the call, for each of dozens of names
             content = file.read(_LARGEST + 1)
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
