@@ -29,7 +29,6 @@ def environment_of(folder: Path, *tables: str, base: Mapping[str, str] = os.envi
     configuration.write_text("[router]\nmax_retries = 0\n\n" + "\n".join(tables), encoding="utf-8")
     return {name: base[name] for name in _KEPT if name in base} | {
         "GLOSSATOR_CONFIG": str(configuration),
-        "GLOSSATOR_POLICY": str(folder / "no-policy.toml"),
         "GLOSSATOR_STATE_DIR": str(folder / "state"),
         "GLOSSATOR_CACHE_DIR": str(folder / "cache"),
         "GLOSSATOR_DISCOVERY": "off",

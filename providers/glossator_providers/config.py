@@ -288,6 +288,10 @@ def standard_sources(
 
 def load(sources: Sources) -> Loaded:
     """Read and merge all sources; raise `ConfigError` for a broken file of the user or of the organisation."""
+    named = sources.environment.get("GLOSSATOR_POLICY")
+    if named and not Path(named).expanduser().exists():
+        # Whoever names a policy wants something held back: going on without it would let it go.
+        raise ConfigError(f"{named}: GLOSSATOR_POLICY names this file, and it is not there; correct or unset it")
     merge = _Merge()
     merge.take_user_file(sources.user)
     merge.take_variables(sources.environment)

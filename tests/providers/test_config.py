@@ -300,6 +300,16 @@ def test_a_second_policy_only_tightens_the_first(places: Places) -> None:
     assert (privacy.never, privacy.private, privacy.trusted_hosts) == (("pay/**",), ("x/**",), ("10.0.0.7",))
 
 
+def test_a_policy_that_is_named_and_not_there_stops(places: Places) -> None:
+    """A policy that somebody named holds something back: without it nothing is let go."""
+    environment = {"GLOSSATOR_CONFIG": str(places.user), "GLOSSATOR_POLICY": str(places.organisation)}
+    sources = config.standard_sources(roots=[places.root], environment=environment)
+    with pytest.raises(ConfigError, match=r"policy\.toml.*GLOSSATOR_POLICY"):
+        config.load(sources)
+    places.organisation.write_text('[privacy]\nnever = ["pay/**"]')
+    assert config.load(sources).config.privacy.never == ("pay/**",)
+
+
 def test_a_broken_policy_of_the_organisation_stops(places: Places) -> None:
     """A policy that is not understood is not guessed at."""
     places.organisation.write_text('[providers.x]\nkind = "openai"')

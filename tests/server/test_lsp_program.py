@@ -45,7 +45,6 @@ async def program(folder: Path, *arguments: str) -> AsyncIterator[Client]:
     """Run the program with an empty configuration and nothing to find."""
     environment = {
         "GLOSSATOR_CONFIG": str(folder / "config.toml"),
-        "GLOSSATOR_POLICY": str(folder / "policy.toml"),
         "GLOSSATOR_STATE_DIR": str(folder / "state"),
         "GLOSSATOR_CACHE_DIR": str(folder / "cache"),
         "GLOSSATOR_DISCOVERY": "off",
