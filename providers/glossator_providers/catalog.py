@@ -68,6 +68,15 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast a provider may be asked, as the user says; None: as fast as one likes."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent: int | None = None  # requests at the same time
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a model can do and takes; None: not known, or, where the user says it, not said. Sizes are in tokens."""
 
@@ -91,6 +100,7 @@ class Provider:
     key: Secret | None = None
     max_tokens: int = 4096
     timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
     socket: str | None = None  # the path of a Unix socket
     found: bool = False  # found by itself (a key variable, a running server), not configured by the user
     toy: bool = False

@@ -109,12 +109,17 @@ class Structure:
     schema: str
 
 
+Who = tuple[str, str]  # one model of one provider: the provider's name, the model
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked of whichever model the router finds.
 
     `roots` are the absolute paths of the workspace's folders. `provider` and `model` are set when the user named them.
     `max_tokens` bounds the answer; `None` leaves it to the provider's configuration. `temperature` is sent only if set.
+    `background` says that nobody waits for the answer: where requests must wait, those of persons come first.
+    `thread` names the conversation or document that it belongs to, for those who keep a prompt cache warm.
     """
 
     messages: tuple[Message, ...]
@@ -131,6 +136,8 @@ class Request:
     effort: Effort | None = None
     tools: tuple[Tool, ...] = ()
     structure: Structure | None = None
+    background: bool = False
+    thread: str | None = None
 
 
 class FinishReason(enum.StrEnum):
@@ -262,6 +269,22 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """The provider that was chosen is not asked before so many seconds have passed; `reason` says why, in words."""
+
+    provider: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that the user should know, though the request goes on: a budget that is nearly spent."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Restarted:
     """The attempt failed after text had been shown: forget that text, another attempt begins."""
 
@@ -275,4 +298,4 @@ class Answered:
     answer: Answer
 
 
-Event = Chosen | Text | Reasoning | Restarted | Answered
+Event = Chosen | Waiting | Warned | Text | Reasoning | Restarted | Answered
