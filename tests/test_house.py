@@ -27,7 +27,8 @@ FLOORS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"config", "google_tokens", "transport"}),
         frozenset({"capabilities", "cost", "keys"}),
         frozenset({"models", "embedded", "embedded_child"}),
-        frozenset({"discovery", "router"}),
+        frozenset({"discovery", "asking", "route"}),
+        frozenset({"router"}),
         frozenset({"testing"}),
     ),
     "glossator": (

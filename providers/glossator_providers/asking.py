@@ -1,0 +1,247 @@
+"""One provider asked once: ready, signed, sent, read until the model has stopped; every failure in one vocabulary.
+
+The router decides who is asked, when and how often; what happens between asking one provider and its last word is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from glossator_providers import allowances, capabilities, dialects, published
+from glossator_providers.auth import signed
+from glossator_providers.catalog import Provider
+from glossator_providers.dialects import Dialect
+from glossator_providers.errors import EgressDenied, GlossatorError, Kind, ProviderError
+from glossator_providers.framing import splitter
+from glossator_providers.model import (
+    Allowance,
+    Answer,
+    Attempt,
+    Delta,
+    Finished,
+    FinishReason,
+    Level,
+    ModelInfo,
+    Reasoning,
+    Request,
+    Started,
+    Text,
+    ToolCall,
+    Usage,
+)
+from glossator_providers.models import choose_model, leaves_the_machine, list_models, same_model
+from glossator_providers.privacy import Cleared, Files, Policy, clear, clear_probe, is_near
+from glossator_providers.transport import Call, Response, Transport
+from glossator_providers.watchdog import Clock, Sleep, Watchdog
+
+Prepare = Callable[[Provider], Awaitable[Provider]]
+
+LIST_TIMEOUT = 5.0  # seconds
+_LARGEST_ERROR = 1 << 20  # bytes
+_LARGEST_ANSWER = 16 << 20  # bytes; also characters of text in a stream
+
+
+@dataclass(slots=True)
+class Heard:
+    """What one attempt has brought so far; `began` is the clock's time in seconds."""
+
+    began: float
+    model: str
+    local: bool
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
+    allowances: tuple[Allowance, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    finish: FinishReason | None = None
+    finish_raw: str | None = None
+    first_token_seconds: float | None = None
+    size: int = 0
+
+    def attempt(self, provider: Provider, error: ProviderError | None, *, now: float) -> Attempt:
+        """Return this attempt as it is told when it is over."""
+        return Attempt(provider.name, self.model, self.local, now - self.began, self.first_token_seconds, error)
+
+    def answer(self, provider: Provider, attempts: Sequence[Attempt], *, bound: int) -> Answer:
+        """Return the answer; *bound* is the most tokens that it may have."""
+        finish = self.finish or FinishReason.OTHER
+        if finish is FinishReason.OTHER and (self.usage.output_tokens or 0) >= bound:
+            finish = FinishReason.LENGTH  # nobody said why it stopped, and it is as long as it may be, in tokens
+        return Answer(
+            text="".join(self.text),
+            reasoning="".join(self.reasoning),
+            finish=finish,
+            usage=self.usage,
+            provider=provider.name,
+            model=self.model,
+            local=self.local,
+            attempts=tuple(attempts),
+            finish_raw=self.finish_raw,
+            calls=tuple(self.calls),
+            allowances=self.allowances,
+        )
+
+
+class Asking:
+    """How providers are asked. *prepare* makes one ready before (starts the embedded server)."""
+
+    def __init__(
+        self, transport: Transport, *, files: Files, clock: Clock, sleep: Sleep, prepare: Prepare | None
+    ) -> None:
+        self._transport = transport
+        self._files = files
+        self._clock = clock
+        self._sleep = sleep
+        self._prepare = prepare
+        self._listed: dict[str, tuple[str, ...]] = {}  # the models that a provider named when it was last asked
+
+    async def list_models(self, provider: Provider, policy: Policy) -> list[ModelInfo]:
+        """Ask a provider which models it has; raises ProviderError or EgressDenied."""
+        if self._prepare is not None:
+            provider = await self._prepare(provider)
+        # The question holds nothing of the user's, so it may go wherever the user configured a provider.
+        empty = Request(messages=())
+        near = is_near(provider, policy.trusted_hosts)
+        cleared = clear_probe(policy) if near else clear(empty, policy=policy, files=self._files)
+        models = await list_models(
+            provider,
+            transport=self._transport,
+            cleared=cleared,
+            seconds=LIST_TIMEOUT,
+            trusted_hosts=policy.trusted_hosts,
+        )
+        self._listed[provider.name] = tuple(model.name for model in models)
+        return models
+
+    async def ask(
+        self, provider: Provider, request: Request, cleared: Cleared, policy: Policy, *, until: float, heard: Heard
+    ) -> AsyncGenerator[Text | Reasoning]:
+        """Ask one provider once, note in *heard* what it says, and yield what is for the user."""
+        request = capabilities.fitting(request, provider)
+        if self._prepare is not None:
+            provider = await self._prepare(provider)
+        watchdog = Watchdog(
+            provider.timeouts, streamed=request.stream, until=until, clock=self._clock, sleep=self._sleep
+        )
+        async with watchdog, AsyncExitStack() as stack:
+            provider = await watchdog.wait(self._settle_model(provider, cleared, policy))
+            if not cleared.covers(provider):
+                raise EgressDenied(f"{provider.name} is not where it was when this request was cleared for it")
+            dialect = dialects.get(provider.row.dialect)
+            payload = dialect.encode(request, provider)
+            headers = await signed(provider, payload, trusted_hosts=policy.trusted_hosts)
+            call = Call(cleared, provider, payload, headers)
+            response = await watchdog.wait(stack.enter_async_context(self._transport.send(call)))
+            heard.allowances = allowances.read(response.headers)
+            async with aclosing(_read(response, dialect, request, provider, watchdog)) as deltas:
+                async for delta in deltas:
+                    if isinstance(delta, Started) and delta.remote_host and cleared.decision.level is not Level.OPEN:
+                        raise ProviderError(
+                            Kind.FORBIDDEN,
+                            f"the server forwarded this private request to {delta.remote_host} and was cut off; "
+                            f"remove the model {provider.model}, or set OLLAMA_NO_CLOUD=1 where it runs",
+                        )
+                    _hear(heard, delta, self._clock)
+                    if isinstance(delta, (Text, Reasoning)):
+                        yield delta
+
+    async def told(self, caught: GlossatorError, provider: Provider, policy: Policy, *, partial: bool) -> ProviderError:
+        """Return a failure in the providers' vocabulary, and of a model that does not exist the names that come nearest."""
+        error = _as_provider_error(caught, provider, partial=partial)
+        if error.kind is Kind.NO_MODEL and provider.model:
+            names = capabilities.nearest(provider.model, await self._names(provider, policy))
+            if names:
+                error.message = f"{error.message}; the nearest names are {', '.join(names)}"
+        return error
+
+    async def _names(self, provider: Provider, policy: Policy) -> Sequence[str]:
+        """Return the models that a provider has: as it listed them, as a server on this machine lists them now, as is published."""
+        if provider.name not in self._listed and is_near(provider, policy.trusted_hosts):
+            with contextlib.suppress(GlossatorError):
+                await self.list_models(provider, policy)
+        if provider.name in self._listed:
+            return [name for name in self._listed[provider.name] if name != provider.model]
+        return await asyncio.to_thread(published.names, provider)  # a large module is imported for it
+
+    async def _settle_model(self, provider: Provider, cleared: Cleared, policy: Policy) -> Provider:
+        """Choose a model where none is named, and make sure that a private request meets one that runs here."""
+        must_stay = cleared.decision.level is not Level.OPEN and provider.row.dialect == "ollama"
+        if provider.model and not must_stay:
+            return provider
+        models = await self.list_models(provider, policy)
+        model = provider.model or choose_model(models)
+        if model is None:
+            raise ProviderError(Kind.NO_MODEL, "it has no model that could answer; pull or load one")
+        if must_stay and any(same_model(listed.name, model) and leaves_the_machine(listed) for listed in models):
+            raise ProviderError(
+                Kind.FORBIDDEN, f"its model {model} runs on another machine, and this may not leave this one"
+            )
+        return replace(provider, model=model)
+
+
+def _hear(heard: Heard, delta: Delta, clock: Clock) -> None:
+    if isinstance(delta, (Text, Reasoning)):  # no pattern: it costs more than all the rest, and most deltas are these
+        if heard.first_token_seconds is None:
+            heard.first_token_seconds = clock() - heard.began
+        heard.size += len(delta.text)
+        if heard.size > _LARGEST_ANSWER:
+            raise ProviderError(Kind.BROKEN_STREAM, "its answer does not end and was cut off")
+        (heard.text if isinstance(delta, Text) else heard.reasoning).append(delta.text)
+        return
+    match delta:
+        case Started(model, remote_host):
+            heard.model = model or heard.model
+            heard.local = heard.local and not remote_host
+        case Usage():
+            heard.usage = delta
+        case Finished(reason, raw):
+            heard.finish, heard.finish_raw = reason, raw
+        case ToolCall():
+            heard.calls.append(delta)
+
+
+async def _read(
+    response: Response, dialect: Dialect, request: Request, provider: Provider, watchdog: Watchdog
+) -> AsyncGenerator[Delta]:
+    """Yield the deltas of a response; raises ProviderError for every other thing that it may be."""
+    content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status != 200 or content_type == "text/html":  # noqa: PLR2004  the only status with an answer
+        body = await watchdog.wait(response.read(_LARGEST_ERROR))
+        error = dialect.explain(response.status, response.headers, body)
+        if response.status != 200:  # noqa: PLR2004  the only status with an answer
+            raise error
+        raise ProviderError(Kind.SERVER, f"it {error.message}; is base_url right?", response.status)
+    if not request.stream or (content_type == "application/json" and dialect.framing == "sse"):
+        # Some servers answer a request for a stream with one document: most often it is an error, which `read` raises.
+        for delta in dialect.read(await watchdog.wait(response.read(_LARGEST_ANSWER))):
+            yield delta
+        return
+    frames = splitter(dialect.framing)
+    decoder = dialect.decoder(provider.row)
+    # One iterator for the whole way from bytes to deltas: every further one would cost each piece of the answer.
+    async with aclosing(cast("AsyncGenerator[bytes]", response.chunks())) as chunks:
+        while not decoder.done:
+            data = await watchdog.wait(anext(chunks, None))
+            for frame in frames.end() if data is None else frames.feed(data):
+                for delta in decoder.decode(frame):
+                    if not isinstance(delta, Started):
+                        watchdog.progress()
+                    yield delta
+            if data is None:
+                break
+    decoder.end()
+
+
+def _as_provider_error(error: GlossatorError, provider: Provider, *, partial: bool) -> ProviderError:
+    """Return a failure in the providers' vocabulary, with the provider's name."""
+    if not isinstance(error, ProviderError):
+        kind = Kind.FORBIDDEN if isinstance(error, EgressDenied) else Kind.BAD_REQUEST
+        error = ProviderError(kind, str(error))
+    error.provider = error.provider or provider.name
+    error.partial = error.partial or partial
+    return error
