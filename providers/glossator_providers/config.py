@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from pydantic import (
     model_validator,
 )
 
-from glossator_providers.catalog import ROWS, Capabilities, Provider, Row, Timeouts, is_loopback
+from glossator_providers.catalog import ROWS, Capabilities, Limits, Provider, Row, Timeouts, is_loopback
 from glossator_providers.config_file import did_you_mean, mistake, read_table, validate
 from glossator_providers.errors import ConfigError
 from glossator_providers.privacy.policy import Policy
@@ -42,6 +43,9 @@ TOY = "toy"  # the model of an embedded provider that shows that any model runs
 # What people call the kinds in LLM_PROVIDER.
 _OTHER_NAMES = {"claude": "anthropic", "grok": "xai", "google": "gemini"}
 _AZURE = ("azure", "azure-responses")
+STRATEGIES = ("local-first", "priority", "fastest", "cheapest", "round-robin", "random", "load-balanced", "sticky")
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_STORES = ("redis", "rediss", "valkey", "valkeys")
 # From the loosest to the strictest.
 _ON_SECRET: tuple[Literal["local", "refuse"], ...] = ("local", "refuse")
 
@@ -73,6 +77,7 @@ class LimitSettings(_Table):
 
     requests_per_minute: int | None = Field(default=None, gt=0)
     tokens_per_minute: int | None = Field(default=None, gt=0)
+    concurrent: int | None = Field(default=None, gt=0, description="requests at the same time")
 
 
 class CapabilitySettings(_Table):
@@ -104,7 +109,7 @@ class ProviderSettings(_Table):
         default=None, pattern=r"^[\w.-]{1,64}$", description="of Azure's older API, whose address holds the deployment"
     )
     timeout: TimeoutSettings = TimeoutSettings()
-    limits: LimitSettings | None = None
+    limits: LimitSettings = LimitSettings()
     capabilities: CapabilitySettings = CapabilitySettings()
 
     @field_validator("kind")
@@ -176,13 +181,91 @@ class ProviderSettings(_Table):
         return self
 
 
+class RuleSettings(_Table):
+    """Who is asked for some of the requests: those of certain tasks, or those with a prompt larger than so many tokens."""
+
+    tasks: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    larger_than: int | None = Field(default=None, gt=0, description="tokens of the prompt")
+    use: str = Field(description="a strategy, a group or a provider")
+
+    @model_validator(mode="after")
+    def _say_when(self) -> RuleSettings:
+        if not self.tasks and self.larger_than is None:
+            raise mistake('a rule needs tasks, such as ["explain"], or larger_than, or both')
+        return self
+
+
+class SplitSettings(_Table):
+    """Two providers compared in daily use: so large a share of the requests that either may answer goes to the second first."""
+
+    between: tuple[str, str]
+    share: float = Field(default=0.5, ge=0, le=1)
+
+
+class BreakerSettings(_Table):
+    """When a provider that fails is left alone: after so many failures within `window` seconds, for `rest` seconds at first."""
+
+    failures: int = Field(default=5, gt=0, le=1000)
+    window: Seconds = 60
+    rest: Seconds = 30
+    longest_rest: Seconds = 300
+
+
 class RouterSettings(_Table):
     """Who is asked first."""
 
-    strategy: Literal["local-first", "priority"] = "local-first"
+    strategy: str = Field(
+        default="local-first",
+        description=f"{', '.join(STRATEGIES)}, or a function of your own as package.module:function",
+    )
     order: tuple[str, ...] = ()
     groups: dict[Name, tuple[str, ...]] = {}
+    rules: tuple[RuleSettings, ...] = ()
+    split: SplitSettings | None = None
     max_retries: int = Field(default=2, ge=0, le=20, description="how often one provider is asked again")
+    breaker: BreakerSettings = BreakerSettings()
+    hedge: bool = Field(
+        default=False, description="ask a second provider when the first is later than it usually is: costs more"
+    )
+    adaptive: bool = Field(default=False, description="learn on this machine who answers what well")
+    quota: str | None = Field(
+        default=None, description="redis://host:port of a store in which a team's limits are counted together"
+    )
+    quota_env: str | None = Field(
+        default=None, min_length=1, description="the variable that holds that address, where it has a password"
+    )
+
+    @field_validator("strategy")
+    @classmethod
+    def _know_the_strategy(cls, strategy: str) -> str:
+        if strategy not in STRATEGIES and not _FUNCTION.fullmatch(strategy):
+            raise mistake(
+                f"the strategy {strategy!r} is not known{did_you_mean(strategy, STRATEGIES)}; there are "
+                f"{', '.join(STRATEGIES)}, and functions of your own as package.module:function"
+            )
+        return strategy
+
+    @field_validator("quota")
+    @classmethod
+    def _need_a_store(cls, quota: str | None) -> str | None:
+        if quota is None:
+            return None
+        try:
+            parts = urlsplit(quota)
+            usable = parts.scheme in _STORES and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise mistake("this is not the address of a store such as redis://host:6379 or valkey://host:6379")
+        if parts.username or parts.password:
+            raise mistake("no password stands here: put the whole address into a variable and name it with quota_env")
+        return quota
+
+    @model_validator(mode="after")
+    def _name_one_store(self) -> RouterSettings:
+        if self.quota is not None and self.quota_env is not None:
+            raise mistake("quota and quota_env exclude each other: keep one")
+        return self
 
 
 class PrivacySettings(_Table):
@@ -220,7 +303,10 @@ class Config(_Table):
     def _name_known_providers(self) -> Config:
         # A name that is no provider of this file may be one that is found by itself: those are called by their kind.
         known = {*self.providers, *ROWS, *self.router.groups}
-        named = [*self.router.order, *(name for group in self.router.groups.values() for name in group)]
+        router = self.router
+        named = [*router.order, *(name for group in router.groups.values() for name in group)]
+        named += [rule.use for rule in router.rules if rule.use not in STRATEGIES]
+        named += router.split.between if router.split is not None else ()
         for name in named:
             if name not in known:
                 raise mistake(
@@ -420,11 +506,22 @@ class _Merge:
                     source,
                 )
             elif section == "router":
-                chosen["router"] = _table(content, f"{source}: {section}")
+                chosen["router"] = self._editor_router(_table(content, f"{source}: {section}"), source)
             else:
                 chosen["providers"] = self._editor_providers(_table(content, f"{source}: {section}"), source)
         if chosen:
             self._take(chosen, source=source)
+
+    def _editor_router(self, content: dict[str, Any], source: str) -> dict[str, Any]:
+        for key in content.keys() & RouterSettings.model_fields.keys() - _EDITOR_MAY_ROUTE:
+            del content[key]
+            self._ignore(source, f"router.{key}", "this is set in your own configuration file only")
+        if ":" in str(content.get("strategy", "")):
+            del content["strategy"]
+            self._ignore(
+                source, "router.strategy", "a function of your own is named in your own configuration file only"
+            )
+        return content
 
     def _editor_providers(self, content: Mapping[str, Any], source: str) -> dict[str, Any]:
         chosen: dict[str, Any] = {}
@@ -484,9 +581,6 @@ class _Merge:
             self.problems.append(
                 Problem(self.origins.get("budget", "budget"), "budgets are not enforced by this version")
             )
-        for name, settings in self.config.providers.items():
-            if settings.limits is not None:
-                self.problems.append(Problem(f"providers.{name}.limits", "limits are not enforced by this version"))
 
     def _take(self, table: Mapping[str, Any], *, source: str, text: str = "") -> None:
         """Lay a table over what is there."""
@@ -530,6 +624,7 @@ _VARIABLES = ("LLM_PROVIDER", "LLM_API_KEY", "LLM_MODEL", "LLM_MAX_TOKENS", "LLM
 _PROJECT: TypeAdapter[str] = TypeAdapter(Project)
 _LOCATION: TypeAdapter[str] = TypeAdapter(Location)
 _EDITOR_MAY_SET = frozenset({"model", "max_tokens", "timeout", "limits"})
+_EDITOR_MAY_ROUTE = frozenset({"strategy", "order", "groups", "rules", "max_retries"})
 
 
 def _configured(name: str, settings: ProviderSettings, environment: Mapping[str, str]) -> Provider:
@@ -568,6 +663,7 @@ def _configured(name: str, settings: ProviderSettings, environment: Mapping[str,
             idle=timeout.idle or usual.idle,
             total=timeout.total or usual.total,
         ),
+        limits=Limits(**settings.limits.model_dump()),
         toy=settings.kind == "embedded" and model == TOY,
         capabilities=Capabilities(**settings.capabilities.model_dump()),
         api_version=settings.api_version,

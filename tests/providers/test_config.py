@@ -80,8 +80,8 @@ def test_the_documented_example_is_understood(places: Places) -> None:
     assert loaded.origins["router.order"] == str(places.user)
     assert {problem.message for problem in loaded.problems} == {
         "budgets are not enforced by this version",
-        "limits are not enforced by this version",
     }
+    assert (work.limits.requests_per_minute, work.limits.tokens_per_minute) == (50, 100_000)
 
 
 def test_nothing_written_is_no_configuration(places: Places) -> None:
@@ -111,7 +111,16 @@ def test_nothing_written_is_no_configuration(places: Places) -> None:
         ),
         ('[privacy]\nprivate = "infra"', "config.toml:2: privacy.private:"),
         ('[router]\norder = ["wrk"]\n[providers.work]\nkind = "openai"', "did you mean 'work'?"),
-        ('[router]\nstrategy = "fastest"', "config.toml:2: router.strategy:"),
+        (
+            '[router]\nstrategy = "fastst"',
+            "config.toml:2: router.strategy: the strategy 'fastst' is not known; did you mean",
+        ),
+        ('[router]\nquota = "http://h"', "this is not the address of a store"),
+        ('[router]\nquota = "redis://u:k-secret@h"', "name it with quota_env"),
+        ('[router]\nquota = "redis://h"\nquota_env = "Q"', "quota and quota_env exclude each other"),
+        ('[[router.rules]]\nuse = "fastest"', "a rule needs tasks"),
+        ('[[router.rules]]\ntasks = ["explain"]\nuse = "nobody"', "[router] names the provider 'nobody'"),
+        ('[router]\nsplit = { between = ["a", "ollama"] }', "[router] names the provider 'a'"),
         ("[router]\nstrategy = ", "config.toml:2: this is not TOML"),
         ('[providers.x]\nkind = "openai-compatible"\nmodel = "m"', "needs a base_url"),
         ('[providers.x]\nkind = "embedded"', "name the model"),
@@ -327,7 +336,7 @@ def test_the_editor_brings_no_address_key_or_command(places: Places) -> None:
                 "evil": {"kind": "openai", "base_url": "https://evil.example"},
             },
             "privacy": {"never": ["b"], "trusted_hosts": ["evil.example"]},
-            "router": {"strategy": "priority"},
+            "router": {"strategy": "priority", "quota": "redis://evil.example", "hedge": True},
             "trace": {"server": "off"},
         }
     )
@@ -340,9 +349,18 @@ def test_the_editor_brings_no_address_key_or_command(places: Places) -> None:
         "providers.work.key_command",
         "providers.evil",
         "privacy.trusted_hosts",
+        "router.quota",
+        "router.hedge",
         "trace",
     }
     assert loaded.origins["providers.work.model"] == "the editor's settings"
+
+
+def test_the_editor_names_no_function_to_run(places: Places) -> None:
+    """A strategy that is a function would run what a repository holds: only the user's own file names one."""
+    loaded = places.load(editor={"router": {"strategy": "evil.module:choose"}})
+    assert loaded.config.router.strategy == "local-first"
+    assert [problem.message.split(" ")[0] for problem in loaded.problems] == ["router.strategy"]
 
 
 @pytest.mark.parametrize("editor", [{"privacy": 5}, {"privacy": {"privat": []}}, {"router": {"strategy": 1}}])
