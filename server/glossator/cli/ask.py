@@ -14,6 +14,7 @@ import typer
 from glossator.cli import failures, show
 from glossator.cli.options import AllowCloud, AsJson, Model, Provider
 from glossator.cli.places import read_text
+from glossator.tasks.conversation import aside
 from glossator.tasks.task import Author, Stage
 from glossator_providers.errors import ConfigError, GlossatorError
 from glossator_providers.model import (
@@ -30,6 +31,8 @@ from glossator_providers.model import (
     Role,
     Text,
     Usage,
+    Waiting,
+    Warned,
 )
 
 if TYPE_CHECKING:
@@ -117,6 +120,8 @@ def _hear(heard: Heard, event: object) -> None:
                 if heard.watch:
                     heard.watch.clear()
                 print(show.printable(text), end="", flush=True)
+        case Waiting() | Warned():
+            (heard.watch or show.Watch())(aside(event))
         case Restarted(error):
             if heard.live:
                 print()

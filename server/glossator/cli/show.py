@@ -21,7 +21,19 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from glossator.document import Diagnostic
-from glossator.tasks.task import Author, Explanation, Progress, Proposal, Refusal, Restart, Result, Routed, Said, Stage
+from glossator.tasks.task import (
+    Author,
+    Explanation,
+    Note,
+    Progress,
+    Proposal,
+    Refusal,
+    Restart,
+    Result,
+    Routed,
+    Said,
+    Stage,
+)
 from glossator.verify import describe
 
 _SHOWN = 500  # characters of a running answer
@@ -84,6 +96,8 @@ class Watch:
                 self._stage, self._text = reason, ""
             case Stage(message):
                 self._stage = message
+            case Note(message):
+                say(message)
         if self._moves:
             self._draw()
 

@@ -27,6 +27,7 @@ from glossator.tasks.task import (
     Ask,
     Author,
     Explanation,
+    Note,
     Proposal,
     Refusal,
     Restart,
@@ -37,6 +38,9 @@ from glossator.tasks.task import (
     TaskEvent,
     TaskName,
     Turn,
+)
+from glossator.tasks.task import (
+    Progress as TaskProgress,
 )
 from glossator_providers.errors import GlossatorError
 
@@ -208,9 +212,7 @@ class Jobs:
                     self._follow(job, event, progress, stream, display)
         return result or Refusal("internal", "The task ended without a result")
 
-    def _follow(
-        self, job: Job, event: Routed | Said | Restart | Stage, progress: Progress, stream: Stream, display: Display
-    ) -> None:
+    def _follow(self, job: Job, event: TaskProgress, progress: Progress, stream: Stream, display: Display) -> None:
         match event:
             case Routed(author):
                 self._begin(job, stream, author, reason=None)
@@ -229,6 +231,8 @@ class Jobs:
                 progress.report(reason)
             case Stage(message):
                 progress.report(message)
+            case Note(message):
+                self._notices.say(message)
             case _:
                 assert_never(event)
 

@@ -24,6 +24,7 @@ class Notices:
         self._sent_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._failed_at: dict[str, float] = {}
+        self._said_at: dict[str, float] = {}
 
     def status_changed(self) -> None:
         """Tell how the providers are: at once, or, if that was told just now, with the newest words a moment later."""
@@ -41,6 +42,14 @@ class Notices:
         self._sent_at = asyncio.get_running_loop().time()
         if (application := self._connection.application) is not None:
             self._connection.server.protocol.notify(STATUS_CHANGED, plain(application.status()))
+
+    def say(self, message: str) -> None:
+        """Show what the user should know while the work goes on, the same words at most every minute."""
+        now = self._connection.session.clock()
+        if now - self._said_at.get(message, float("-inf")) >= SECONDS_BETWEEN_FAILURES:
+            self._said_at = {said: at for said, at in self._said_at.items() if now - at < SECONDS_BETWEEN_FAILURES}
+            self._said_at[message] = now
+            self._connection.show(f"glossator: {message}", types.MessageType.Warning)
 
     def warn(self, message: str, *, kind: str, provider: str) -> None:
         """Show why a task failed; where a provider is out, every minute: the progress of each task says it anyway."""

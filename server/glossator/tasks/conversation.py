@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
-from glossator.tasks.task import Author, Progress, Refusal, Restart, Routed, Said
-from glossator_providers.catalog import Provider
+from glossator.tasks.task import Author, Note, Progress, Refusal, Restart, Routed, Said, Stage
+from glossator_providers.capabilities import edit_format
+from glossator_providers.catalog import EditFormat, Provider
 from glossator_providers.errors import EgressDenied, GlossatorError, NoProvider, PolicyRefusal, ProviderError
-from glossator_providers.model import Answer, Answered, Chosen, Event, Level, Reasoning, Request, Restarted, Text
+from glossator_providers.model import (
+    Answer,
+    Answered,
+    Chosen,
+    Event,
+    Level,
+    Reasoning,
+    Request,
+    Restarted,
+    Text,
+    Waiting,
+    Warned,
+)
 
 
 class Decision(Protocol):
@@ -76,10 +89,10 @@ async def converse(
                     case Text(text):
                         if shown := live.feed(text):
                             yield Said(shown)
+                    case Waiting() | Warned() | Restarted():
+                        yield aside(event)
                     case Reasoning():
                         pass  # never part of an answer
-                    case Restarted(error):
-                        yield Restart(str(error))
                     case Answered(answer):
                         if shown := live.end():
                             yield Said(shown)
@@ -87,6 +100,18 @@ async def converse(
                         yield Answering(answer, Author(answer.provider, answer.model, answer.local, toy))
     except GlossatorError as error:
         yield refusal_of(error)
+
+
+def aside(event: Waiting | Warned | Restarted) -> Progress:
+    """Return what the user is told of an event that is no part of an answer."""
+    match event:
+        case Waiting(provider, seconds, reason):
+            return Stage(f"{provider} in {max(1, round(seconds))} s: {reason}")
+        case Warned(message):
+            return Note(message)
+        case Restarted(error):
+            return Restart(str(error))
+    assert_never(event)
 
 
 def author_of(chosen: Chosen, providers: tuple[Provider, ...]) -> Author:
@@ -106,6 +131,11 @@ def first_candidate(request: Request, models: Models) -> Provider | None:
         return next(iter(models.route(request).candidates), None)
     except GlossatorError:
         return None  # the conversation says why
+
+
+def form_of_change(provider: Provider | None) -> EditFormat:
+    """Return the form in which to ask this provider for a change; whoever answers in its place is read in any form."""
+    return "region-and-blocks" if provider is None else edit_format(provider)
 
 
 def refusal_of(error: GlossatorError) -> Refusal:

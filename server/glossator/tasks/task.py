@@ -152,6 +152,13 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Something that the user should know, though the work goes on: a budget that is nearly spent."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """An explanation in clean Markdown; `cached` when it was known already."""
 
@@ -185,7 +192,7 @@ class Refusal:
 
 
 Result = Explanation | Proposal | Refusal
-Progress = Routed | Said | Restart | Stage
+Progress = Routed | Said | Restart | Stage | Note
 TaskEvent = Progress | Result
 
 Run = Callable[[Ask], AsyncIterator[TaskEvent]]
