@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from glossator_providers import published, traits
-from glossator_providers.catalog import Capabilities, Provider
+from glossator_providers.catalog import Capabilities, EditFormat, Provider
 from glossator_providers.model import Effort, ModelInfo, Request
 
 Value = TypeVar("Value")
@@ -39,7 +39,20 @@ def of(provider: Provider, *, listed: Iterable[ModelInfo] = ()) -> Capabilities:
         caching=_first(said.caching, provider.row.kind in _CACHING or None),
         tools=_first(said.tools, None if provider.local else True),  # a local server's models differ, and say so late
         sampling=_first(said.sampling, traits.takes_sampling(provider.model)),
+        edit_format=edit_format(provider),
     )
+
+
+def edit_format(provider: Provider) -> EditFormat:
+    """Return the form in which the provider's model is asked for a change; whatever form it answers in is read.
+
+    A server on this machine is taken for one of a small model unless the name tells another size.
+    """
+    if provider.capabilities.edit_format is not None:
+        return provider.capabilities.edit_format
+    if provider.toy:
+        return "code"
+    return "region" if _first(traits.is_small(provider.model), provider.local) else "region-and-blocks"
 
 
 def fitting(request: Request, provider: Provider) -> Request:

@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 from glossator_providers.secrets import Secret
 
 Auth = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "google", "aws", "none"]
+# The form in which a model is asked for a change of code. "region-and-blocks": the whole region in one fenced block, and a
+# SEARCH/REPLACE block for each second place. "region": the one fenced block alone. "code": the code without any further rule.
+EditFormat = Literal["region-and-blocks", "region", "code"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Capabilities:
     caching: bool | None = None
     tools: bool | None = None
     sampling: bool | None = None  # temperature, top_p and top_k are taken
+    edit_format: EditFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)

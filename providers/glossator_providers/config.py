@@ -29,7 +29,7 @@ from pydantic import (
     model_validator,
 )
 
-from glossator_providers.catalog import ROWS, Capabilities, Limits, Provider, Row, Timeouts, is_loopback
+from glossator_providers.catalog import ROWS, Capabilities, EditFormat, Limits, Provider, Row, Timeouts, is_loopback
 from glossator_providers.config_file import did_you_mean, mistake, read_table, validate
 from glossator_providers.errors import ConfigError
 from glossator_providers.privacy.policy import Policy
@@ -90,6 +90,11 @@ class CapabilitySettings(_Table):
     caching: bool | None = None
     tools: bool | None = None
     sampling: bool | None = Field(default=None, description="temperature, top_p and top_k are taken")
+    edit_format: EditFormat | None = Field(
+        default=None,
+        description="the form in which it is asked for a change: the region and SEARCH/REPLACE blocks for second places, "
+        "the region alone, or just the code",
+    )
 
 
 class ProviderSettings(_Table):
@@ -291,6 +296,12 @@ class BudgetSettings(_Table):
     monthly: Limit | None = None
 
 
+class CacheSettings(_Table):
+    """What is kept of answers; on disk only what models said of code that is open to any provider."""
+
+    answers: Literal["disk", "memory"] = "disk"
+
+
 class Config(_Table):
     """The whole configuration, as a user may write it."""
 
@@ -298,6 +309,7 @@ class Config(_Table):
     router: RouterSettings = RouterSettings()
     privacy: PrivacySettings = PrivacySettings()
     budget: BudgetSettings = BudgetSettings()
+    cache: CacheSettings = CacheSettings()
 
     @model_validator(mode="after")
     def _name_known_providers(self) -> Config:

@@ -27,13 +27,13 @@ def snapshot(text: str, *, language: str = "python") -> Snapshot:
 
 
 def prompt(
-    text: str, *, template: str = "fix", message: str = "wrong", instruction: str = "do it"
+    text: str, *, template: str = "fix", message: str = "wrong", instruction: str = "do it", blocks: bool = True
 ) -> tuple[Message, ...]:
     """Return the messages about the first line of this text."""
     document = snapshot(text)
     found = Diagnostic(Region(Point(0, 0), Point(0, 1)), message, "tool", "C1")
     context = gather(document, region_of(document, found.region, (found,)), diagnostics=(found,), page="# C1\n")
-    return compose(template, {**pieces_of(context), "instruction": typed(instruction, URI)})
+    return compose(template, {**pieces_of(context), "instruction": typed(instruction, URI), "blocks": blocks})
 
 
 @given(HOSTILE)
@@ -93,7 +93,7 @@ def test_small_files_are_shown_whole_and_without_line_numbers() -> None:
     assert "import os" in context.before.text
     assert "def two" in context.after.text
     assert context.subject.text == "```python\ndef one():\n    return os\n```"
-    shown = compose("fix", {**pieces_of(context), "instruction": None})[1].text
+    shown = compose("fix", {**pieces_of(context), "instruction": None, "blocks": True})[1].text
     assert "5" not in shown
 
 

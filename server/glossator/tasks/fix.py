@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
@@ -11,11 +11,11 @@ from glossator.checkers.row import CheckerFailed
 from glossator.checkers.toolbox import Toolbox
 from glossator.context import gather, region_of
 from glossator.document import Diagnostic, Snapshot
-from glossator.tasks.conversation import Models, first_candidate
+from glossator.tasks.conversation import Models, first_candidate, form_of_change
 from glossator.tasks.explain import Pages
 from glossator.tasks.ladder import Tries
 from glossator.tasks.lightest import without_closing
-from glossator.tasks.prompt import compose, pieces_of, typed
+from glossator.tasks.prompt import Value, compose, pieces_of, typed
 from glossator.tasks.rewrite import rewrite
 from glossator.tasks.task import Ask, Author, Proposal, Refusal, Routed, Stage, State, TaskEvent, Verdict
 from glossator.verify import verify
@@ -75,20 +75,31 @@ async def fix(ask: Ask, *, handbook: Handbook, toolbox: Toolbox | None, models: 
     context = without_closing(context, models, roots=ask.roots)
     pieces = {**pieces_of(context), "instruction": typed(ask.instruction, snapshot.uri) if ask.instruction else None}
     request = Request(
-        compose("fix", pieces),
+        compose("fix", {**pieces, "blocks": True}),
         task="fix",
         roots=ask.roots,
         provider=ask.provider,
         model=ask.model,
         temperature=0.0,
     )
-    first = first_candidate(request, models)
-    if first is not None and first.toy:
-        request = replace(request, messages=compose("fix-toy", pieces), max_tokens=TOY_TOKENS)
+    request = _asked_in_its_form(request, pieces, models)
     story = rewrite(request, base=snapshot, region=region, models=models, check=check, tries=tries, checker=checker)
     async with aclosing(story) as events:
         async for event in events:
             yield event
+
+
+def _asked_in_its_form(request: Request, pieces: Mapping[str, Value], models: Models) -> Request:
+    """Ask in the form that the model masters which would be asked first."""
+    first = first_candidate(request, models)
+    match form_of_change(first):
+        case "code":
+            request = replace(request, messages=compose("fix-toy", pieces))
+        case "region":
+            request = replace(request, messages=compose("fix", {**pieces, "blocks": False}))
+        case "region-and-blocks":
+            pass  # it is composed so
+    return replace(request, max_tokens=TOY_TOKENS) if first is not None and first.toy else request
 
 
 def _meant(ask: Ask) -> tuple[Diagnostic, ...]:

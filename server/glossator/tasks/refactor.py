@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from glossator.checkers.toolbox import Toolbox
 from glossator.context import gather, region_of
 from glossator.document import Diagnostic
-from glossator.tasks.conversation import Models
+from glossator.tasks.conversation import Models, first_candidate, form_of_change
 from glossator.tasks.ladder import Tries
 from glossator.tasks.lightest import without_closing
 from glossator.tasks.prompt import compose, pieces_of, typed
@@ -34,14 +35,17 @@ async def refactor(ask: Ask, *, toolbox: Toolbox | None, models: Models) -> Asyn
     here: tuple[Diagnostic, ...] = tuple(one for one in ask.known if one.region.touches(region))
     context = gather(snapshot, region, diagnostics=ask.diagnostics or here)
     context = without_closing(context, models, roots=ask.roots)
+    pieces = {**pieces_of(context), "instruction": typed(ask.instruction, snapshot.uri)}
     request = Request(
-        compose("refactor", {**pieces_of(context), "instruction": typed(ask.instruction, snapshot.uri)}),
+        compose("refactor", {**pieces, "blocks": True}),
         task="refactor",
         roots=ask.roots,
         provider=ask.provider,
         model=ask.model,
         temperature=0.0,
     )
+    if form_of_change(first_candidate(request, models)) != "region-and-blocks":
+        request = replace(request, messages=compose("refactor", {**pieces, "blocks": False}))
     story = rewrite(request, base=snapshot, region=region, models=models, check=check, tries=tries, checker=None)
     async with aclosing(story) as events:
         async for event in events:
