@@ -21,6 +21,12 @@ def shared_data(*names: str) -> Path:
     return path
 
 
+def folder() -> Path:
+    """Return where `parts.sh` puts what it brings for all checkouts."""
+    cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("GLOSSATOR_TEST_PARTS") or Path(cache_home) / "glossator-test-parts")
+
+
 def program(name: str) -> str:
     """Return the path of an installed program, the environment's own first, or skip."""
     found = shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))

@@ -13,3 +13,7 @@ fi
 if [ -e "$here/editors/install.sh" ]; then
     bash "$here/editors/install.sh" || echo "skipped: the real editors could not be installed"
 fi
+if [ -e "$here/models/install.sh" ]; then
+    uv=$(command -v uv || echo "$here/../.tools/bin/uv")
+    bash "$here/models/install.sh" "$uv" || echo "skipped: a real Ollama could not be installed"
+fi

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -11,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+import parts
 
 OLDEST = (0, 10)
 
@@ -26,16 +27,10 @@ class Installed:
         return f"nvim-{self.version[0]}.{self.version[1]}"
 
 
-def parts_folder() -> Path:
-    """Return where `install.sh` puts what it brings."""
-    cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GLOSSATOR_TEST_PARTS") or Path(cache_home) / "glossator-test-parts")
-
-
 @cache
 def find_neovims() -> tuple[Installed, ...]:
     """Return one Neovim of each version that is new enough, the oldest first."""
-    stamps = sorted(parts_folder().glob("nvim-*/.glossator-part"))
+    stamps = sorted(parts.folder().glob("nvim-*/.glossator-part"))
     programs = [stamp.parent / "usr" / "bin" / "nvim" for stamp in stamps]
     if (on_path := shutil.which("nvim")) is not None:
         programs.append(Path(on_path))
