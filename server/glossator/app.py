@@ -18,9 +18,11 @@ from glossator.consent import HOW_TO_ALLOW, Consent, Remembered, question, state
 from glossator.document import Diagnostic, Point, Region, Snapshot
 from glossator.handbook import Handbook
 from glossator.markdown import clean
+from glossator.shelf import Shelf
 from glossator.tasks.ask import ask as answer_question
 from glossator.tasks.conversation import author_for
-from glossator.tasks.explain import Explanations, explain
+from glossator.tasks.explain import explain
+from glossator.tasks.explanations import Explanations
 from glossator.tasks.fix import fix
 from glossator.tasks.refactor import refactor
 from glossator.tasks.task import Ask, Author, Explanation, Refusal, TaskEvent, TaskName
@@ -124,7 +126,8 @@ class Application:
             trust: Toolbox(roots=roots, trusted=trust, environment=environment) for trust in {trusted, False}
         }
         self._handbooks = {trust: Handbook(toolbox) for trust, toolbox in self._toolboxes.items()}
-        self._explanations = Explanations()
+        self._shelf = Shelf(state_folder(environment) / "explanations.sqlite", clock=time.time)
+        self._explanations = Explanations(shelf=self._shelf if loaded.config.cache.answers == "disk" else None)
         self._offers: OrderedDict[str, tuple[weakref.ref[Snapshot], Offer]] = OrderedDict()  # by URI, the latest
         self._clean_page = functools.lru_cache(maxsize=_MOST_PAGES)(_shown)
         self._pageless: dict[tuple[str | None, ...], float] = {}  # until when no page is looked for
@@ -292,6 +295,7 @@ class Application:
 
     async def aclose(self) -> None:
         """Close the connections and end the child processes."""
+        await asyncio.to_thread(self._shelf.close)
         await self._embedded.aclose()
         await self._transport.aclose()
 

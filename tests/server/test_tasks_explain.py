@@ -25,7 +25,7 @@ from applications import (
 from glossator.app import _Models, _whole
 from glossator.context import gather
 from glossator.document import Diagnostic, Point, Region, Related, Snapshot
-from glossator.tasks.explain import Explanations
+from glossator.tasks.explanations import Explanations
 from glossator.tasks.lightest import without_closing
 from glossator.tasks.task import Ask, Author, Explanation, Refusal, Restart, Routed, Said, TaskEvent, TaskName, Turn
 from glossator_providers.testing import Asked, FakeProvider, answering, failing, in_turn

@@ -115,10 +115,10 @@ def explanation(told: Explanation) -> None:
     console = Console()
     if console.is_terminal:
         console.print(Markdown(printable(told.markdown)))
-        console.print(Text(f"— {told.author.byline}", style="dim"))
+        console.print(Text(f"— {told.byline}", style="dim"))
         return
     print(unescaped(printable(told.markdown)).rstrip())
-    say(f"by {told.author.byline}")
+    say(f"by {told.byline}")
 
 
 def proposal(offered: Proposal, *, name: str) -> None:

@@ -247,11 +247,11 @@ class Jobs:
             author = None if isinstance(result, Refusal) else result.author
             self._begin(job, stream, author, reason=None)
         match result:
-            case Explanation(markdown, author):
+            case Explanation(markdown, author, cached):
                 job.answer = markdown
-                stream.end(final=markdown, outcome="explanation", author=describe_route(author))
+                stream.end(final=markdown, outcome="explanation", author=describe_route(author), cached=cached)
                 display.end(markdown)
-                return f"done ({author.byline})"
+                return f"done ({result.byline})"
             case Proposal():
                 return await self._propose(job, result, progress, stream)
             case Refusal(kind, message, rules):

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 from glossator.context import gather, region_of
-from glossator.document import Diagnostic, Snapshot
+from glossator.document import Diagnostic
 from glossator.markdown import CleanStream, clean
 from glossator.tasks.conversation import Answering, Models, author_for, converse, first_candidate
+from glossator.tasks.explanations import Explanations
 from glossator.tasks.lightest import without_closing
 from glossator.tasks.prompt import dialogue, pieces_of, words
 from glossator.tasks.task import Ask, Author, Explanation, Refusal, Restart, Routed, Said, TaskEvent
-from glossator_providers.model import FinishReason, Request
+from glossator_providers.model import FinishReason, Level, Request
 
-PROMPT_VERSION = 1  # to be raised with each change of explain.md.jinja: explanations made with another are not reused
-MOST_KEPT = 200
 MAX_TOKENS = 1_024
 
 
@@ -40,57 +36,6 @@ class Pages(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """An explanation and the code that it is about: so many lines, that begin so far above the problem's line."""
-
-    explanation: Explanation
-    problem: str
-    above: int
-    lines: int
-    code: str
-
-
-class Explanations:
-    """The explanations given since the start, in memory only, the oldest forgotten first."""
-
-    def __init__(self, *, size: int = MOST_KEPT) -> None:
-        self._size = size
-        self._kept: OrderedDict[tuple[str, str, str, int, str], _Kept] = OrderedDict()
-        self._of: Counter[str] = Counter()  # how many there are of each document: most have none
-
-    def find(self, snapshot: Snapshot, diagnostic: Diagnostic, *, model: str | None = None) -> Explanation | None:
-        """Return the latest explanation of this very problem in this very code, by *model* if one is named.
-
-        A hover waits for this: nothing is parsed, and only the lines that an explanation of this problem is about are read.
-        """
-        if not self._of[snapshot.uri]:
-            return None
-        problem = _problem(diagnostic)
-        for (uri, *_, author), kept in reversed(self._kept.items()):
-            if uri != snapshot.uri or kept.problem != problem or model not in (None, author):
-                continue
-            if _code(snapshot, diagnostic.region.start.line - kept.above, kept.lines) == kept.code:
-                return replace(kept.explanation, cached=True)
-        return None
-
-    def keep(self, snapshot: Snapshot, diagnostic: Diagnostic, explanation: Explanation) -> None:
-        """Remember an explanation that a model gave."""
-        region = region_of(snapshot, diagnostic.region, (diagnostic,))
-        first = region.start.line
-        lines = region.end.line - first + (region.end.column > 0)
-        above = diagnostic.region.start.line - first
-        kept = _Kept(explanation, _problem(diagnostic), above, lines, _code(snapshot, first, lines))
-        key = (snapshot.uri, kept.problem, kept.code, above, explanation.author.model or "")
-        if self._kept.pop(key, None) is None:
-            self._of[snapshot.uri] += 1
-        self._kept[key] = kept
-        while len(self._kept) > self._size:
-            (uri, *_), _ = self._kept.popitem(last=False)
-            self._of[uri] -= 1
-        self._of = +self._of
-
-
 async def explain(
     ask: Ask, *, handbook: Pages, models: Models, explanations: Explanations
 ) -> AsyncGenerator[TaskEvent]:
@@ -103,7 +48,13 @@ async def explain(
     request = _request(ask, diagnostics, page=page, models=models)
     first = first_candidate(request, models)
     about = diagnostics[0] if diagnostics and not ask.turns and not ask.instruction else None  # what may be reused
-    known = explanations.find(ask.snapshot, about, model=ask.model or first.model) if about and first else None
+    known = None
+    open_now = models.route(request).decision.level is Level.OPEN
+    if about and first:
+        model = ask.model or first.model
+        known = explanations.find(ask.snapshot, about, model=model)
+        if known is None and open_now:
+            known = await explanations.recall(ask.snapshot, about, model=model)
     if known is None and page and first and first.toy and ask.provider is None:
         note = f"*{author_for(first).byline} is no explainer: this is the checker's documentation alone.*"
         known = Explanation(f"{opening}{note}\n", Author(page.tool))
@@ -116,6 +67,8 @@ async def explain(
         async for event in events:
             if isinstance(event, Explanation) and event.author.model is not None and about is not None:
                 explanations.keep(ask.snapshot, about, event)
+                if open_now:
+                    await explanations.shelve(ask.snapshot, about, event)
             yield event
 
 
@@ -180,17 +133,3 @@ def _request(ask: Ask, diagnostics: tuple[Diagnostic, ...], *, page: Page | None
         model=ask.model,
         max_tokens=MAX_TOKENS,
     )
-
-
-def _problem(diagnostic: Diagnostic) -> str:
-    """Return which problem an explanation is about, as a digest that holds no code."""
-    return _digest((str(PROMPT_VERSION), diagnostic.source or "", diagnostic.code or "", diagnostic.message))
-
-
-def _code(snapshot: Snapshot, first: int, count: int) -> str:
-    """Return which code an explanation is about, as a digest; *count* lines from line *first*, which may be outside."""
-    return _digest((snapshot.language, *(snapshot.lines[first : first + count] if first >= 0 else ())))
-
-
-def _digest(parts: tuple[str, ...]) -> str:
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

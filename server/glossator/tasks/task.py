@@ -166,6 +166,10 @@ class Explanation:
     author: Author
     cached: bool = False
 
+    @property
+    def byline(self) -> str:
+        return f"{self.author.byline}, asked before" if self.cached else self.author.byline
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
