@@ -23,11 +23,12 @@ FLOORS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"framing", "secrets", "config_file", "retry", "traits", "allowances"}),
         frozenset({"catalog"}),
         frozenset({"published", "auth", "aws", "dialects", "watchdog"}),
+        frozenset({"health", "adaptive", "strategies", "hedging"}),
         frozenset({"privacy"}),
         frozenset({"config", "google_tokens", "transport"}),
-        frozenset({"capabilities", "cost", "keys"}),
+        frozenset({"capabilities", "cost", "budget", "usage_ledger", "keys"}),
         frozenset({"models", "embedded", "embedded_child"}),
-        frozenset({"discovery", "asking", "route"}),
+        frozenset({"discovery", "asking", "route", "checking"}),
         frozenset({"router"}),
         frozenset({"testing"}),
     ),
@@ -44,7 +45,7 @@ FLOORS: dict[str, tuple[frozenset[str], ...]] = {
                 "consent",
             }
         ),
-        frozenset({"edits", "merge", "checkers", "context", "session"}),
+        frozenset({"edits", "merge", "checkers", "context", "session", "shelf"}),
         frozenset({"answer", "handbook", "verify"}),
         frozenset({"tasks"}),
         frozenset({"lsp"}),
@@ -83,7 +84,9 @@ OPENERS = frozenset({
     *("sock_connect", "start_server", "start_unix_server", "create_server", "create_unix_server", "start_tls"),
 })  # fmt: skip
 LISTENS = {
-    "glossator_providers.testing": "a provider for tests, driven by hand: it listens on loopback and never connects",
+    "glossator_providers.testing.loopback": "providers for tests: they listen on loopback and never connect",
+    "glossator_providers.testing.fake": "resets a connection that it was given, as a server that crashed does",
+    "glossator_providers.testing.faults": "is given the certificate of a server for tests, and hands it on",
     "glossator.lsp.tcp": "`serve --tcp` waits on loopback for the editor, and never connects",
 }
 # google-auth may connect too: it is given the door's own exchange, and none of its transports is imported.
