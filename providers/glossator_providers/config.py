@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -57,6 +57,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Project = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,79}$")]
 Location = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]  # it becomes a part of an address
 Patterns = tuple[Annotated[str, StringConstraints(min_length=1)], ...]
+_Amount = TypeVar("_Amount", int, float)
 
 
 class _Table(BaseModel):
@@ -283,17 +284,27 @@ class PrivacySettings(_Table):
 
 
 class Limit(_Table):
-    """Money in US dollars: a warning at `soft`, no more at `hard`."""
+    """Money in US dollars, or tokens asked and answered: a warning at `soft`, no more at `hard`."""
 
     hard: float | None = Field(default=None, ge=0)
     soft: float | None = Field(default=None, ge=0)
+    hard_tokens: int | None = Field(default=None, ge=0)
+    soft_tokens: int | None = Field(default=None, ge=0)
 
 
-class BudgetSettings(_Table):
-    """How much may be spent."""
+class ProviderBudgetSettings(_Table):
+    """How much may be spent with one provider."""
 
     daily: Limit | None = None
     monthly: Limit | None = None
+
+
+class BudgetSettings(_Table):
+    """How much may be spent beyond this machine in all, and with single providers."""
+
+    daily: Limit | None = None
+    monthly: Limit | None = None
+    providers: dict[Name, ProviderBudgetSettings] = {}
 
 
 class CacheSettings(_Table):
@@ -323,6 +334,12 @@ class Config(_Table):
             if name not in known:
                 raise mistake(
                     f"[router] names the provider {name!r}, which is not configured{did_you_mean(name, known)}"
+                )
+        payable = {*self.providers, *ROWS}
+        for name in self.budget.providers:
+            if name not in payable:
+                raise mistake(
+                    f"[budget] names the provider {name!r}, which is not configured{did_you_mean(name, payable)}"
                 )
         return self
 
@@ -619,7 +636,15 @@ class _Merge:
 
     def _cap(self, budget: BudgetSettings, source: str) -> None:
         now = self.config.budget
-        capped = BudgetSettings(daily=_lower(now.daily, budget.daily), monthly=_lower(now.monthly, budget.monthly))
+        none = ProviderBudgetSettings()
+        capped = BudgetSettings(
+            daily=_lower(now.daily, budget.daily),
+            monthly=_lower(now.monthly, budget.monthly),
+            providers={
+                name: _lower_both(now.providers.get(name, none), budget.providers.get(name, none))
+                for name in now.providers | budget.providers
+            },
+        )
         if capped != now:
             self.config = self.config.model_copy(update={"budget": capped})
             self._add_origin("budget", source)
@@ -776,11 +801,20 @@ def _origin(url: str) -> tuple[str, str, int]:
 def _lower(now: Limit | None, other: Limit | None) -> Limit | None:
     if now is None or other is None:
         return now or other
-    return Limit(hard=_least(now.hard, other.hard), soft=_least(now.soft, other.soft))
+    return Limit(
+        hard=_least(now.hard, other.hard),
+        soft=_least(now.soft, other.soft),
+        hard_tokens=_least(now.hard_tokens, other.hard_tokens),
+        soft_tokens=_least(now.soft_tokens, other.soft_tokens),
+    )
 
 
-def _least(*amounts: float | None) -> float | None:
-    return min((amount for amount in amounts if amount is not None), default=None)
+def _lower_both(now: ProviderBudgetSettings, other: ProviderBudgetSettings) -> ProviderBudgetSettings:
+    return ProviderBudgetSettings(daily=_lower(now.daily, other.daily), monthly=_lower(now.monthly, other.monthly))
+
+
+def _least(one: _Amount | None, other: _Amount | None) -> _Amount | None:
+    return min((amount for amount in (one, other) if amount is not None), default=None)
 
 
 def _table(content: Any, where: str) -> dict[str, Any]:
