@@ -22,7 +22,7 @@ FLOORS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"model", "errors"}),
         frozenset({"framing", "secrets", "config_file", "retry", "traits", "allowances"}),
         frozenset({"catalog"}),
-        frozenset({"published", "auth", "aws", "dialects", "watchdog"}),
+        frozenset({"published", "auth", "aws", "dialects", "watchdog", "breaker", "window", "shared_quota", "limits"}),
         frozenset({"health", "adaptive", "strategies", "hedging"}),
         frozenset({"privacy"}),
         frozenset({"config", "google_tokens", "transport"}),
@@ -92,11 +92,15 @@ LISTENS = {
 # google-auth may connect too: it is given the door's own exchange, and none of its transports is imported.
 GOOGLE_SIGNER = "glossator_providers.google_tokens"
 SIGNER = "glossator_providers.aws"  # botocore has an HTTP client of its own: it is wanted for its signatures alone
+STORE = "glossator_providers.shared_quota"  # connects to the one store that the user or the organisation configured
+STORE_LIBRARIES = ("limits", "redis", "valkey", "coredis")
 PRINTS = {
     "glossator.__main__": "`--version` and the usage are answered before the command line is imported",
     "glossator.lsp.tcp": "with `--tcp HOST:0` a client must learn the port",
 }
 HEAVY = (
+    "limits",
+    "redis",
     "genai_prices",
     "botocore",
     "pydantic",
@@ -196,6 +200,8 @@ def check_one_door(module: Module) -> Iterator[str]:
         yield from importing(module, NETWORK)
     if module.name != SIGNER:
         yield from importing(module, ("botocore", "boto3"))
+    if module.name != STORE:
+        yield from importing(module, STORE_LIBRARIES)
     if module.name != GOOGLE_SIGNER:
         yield from importing(module, ("google.auth", "google.oauth2"))
     else:
@@ -319,6 +325,8 @@ def test_the_house_stands(check: Callable[[Module], Iterator[str]]) -> None:
         (check_one_door, "glossator.lsp.tcp", "loop.create_connection(x)"),
         (check_one_door, "glossator_providers.router", "from botocore.session import Session"),
         (check_one_door, "glossator_providers.router", "from google.oauth2 import service_account"),
+        (check_one_door, "glossator_providers.router", "from redis.asyncio import Redis"),
+        (check_one_door, "glossator_providers.limits", "import limits.aio"),
         (check_one_door, "glossator_providers.google_tokens", "import google.auth.transport.requests"),
         (check_only_privacy_clears, "glossator_providers.router", "Cleared(request, decision, policy, object())"),
         (check_only_privacy_clears, "glossator_providers.router", "object.__new__(Cleared)"),
@@ -348,7 +356,7 @@ def test_the_rules_see_what_breaks_them(check: Callable[[Module], Iterator[str]]
 def test_exceptions_are_still_needed() -> None:
     """An exception that no module needs any more is taken off its list."""
     names = {module.name for module in modules()}
-    assert {*LISTENS, *PRINTS, SIGNER} <= names
+    assert {*LISTENS, *PRINTS, SIGNER, STORE} <= names
 
 
 @pytest.mark.skipif(importlib.util.find_spec("glossator.__main__") is None, reason="the entry point is not written yet")
