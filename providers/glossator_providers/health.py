@@ -262,7 +262,8 @@ def _state(record: _Record, look: _Look | None, score: float, first: Sequence[fl
     lasting = record.error is not None and record.error.kind in _LASTING and record.streak > 0
     if lasting or (record.streak >= _DOWN_AFTER and not looked_since):
         return "down"
-    if record.streak >= _DOWN_AFTER or score < _FAILING_BELOW:
+    never = record.streak > 0 and record.answered_at is None
+    if never or record.streak >= _DOWN_AFTER or score < _FAILING_BELOW:
         return "failing"
     return "slow" if _is_slow(first) else "up"
 

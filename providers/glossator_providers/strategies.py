@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import inspect
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ _CURIOSITY = (
 _LEAST_WEIGHT = 0.01  # of who fails always: it is asked now and then, so that it is noticed when it is mended
 _THREADS = 500  # that it is known of who answered them
 _DOUBT = 0.8  # of an estimate of tokens is surely there
+_SHORT_ANSWER = 512  # tokens
+_LONGEST_NAME = 64  # characters, in a message
 _NEW = "tried to learn how fast it is"
 _DRAWN = {
     "round-robin": "it is its turn",
@@ -250,15 +253,8 @@ class Strategies:
                 raise TypeError("it is an async function, and nobody waits for it")  # noqa: TRY301  as one of its own
             names = list(islice(said, len(candidates) + 1))
         except (Exception, SystemExit) as error:  # it is the user's own code, which may do anything
-            raise ConfigError(f"the strategy {name} failed with {type(error).__name__}: {error}") from error
-        known = {candidate.name for candidate in candidates}
-        if not names:
-            raise ConfigError(f"the strategy {name} names nobody")
-        for one in names:
-            if not isinstance(one, str) or one not in known:
-                raise ConfigError(f"the strategy {name} names {one!r}, who is not among those who may be asked")
-        if len(set(names)) < len(names):
-            raise ConfigError(f"the strategy {name} names somebody twice")
+            raise ConfigError(f"the strategy {name} failed: {_said(error)}") from error
+        _check(name, names, candidates)
         return names
 
 
@@ -276,10 +272,29 @@ def load_strategy(name: str) -> Strategy:
                 raise LookupError(f"neither built in ({', '.join(BUILT_IN)}) nor an entry point of {GROUP}")  # noqa: TRY301  told as the others
             loaded = found[0].load()
     except (Exception, SystemExit) as error:  # importing runs the user's own code
-        raise ConfigError(f"the strategy {name} cannot be loaded: {error}") from error
+        raise ConfigError(f"the strategy {name} cannot be loaded: {_said(error)}") from error
     if not callable(loaded):
         raise ConfigError(f"the strategy {name} is no function")
     return cast("Strategy", loaded)
+
+
+def _check(name: str, names: Sequence[Any], candidates: Sequence[Candidate]) -> None:
+    """Raise ConfigError where what the user's own function returned is no choice among the candidates."""
+    known = {candidate.name for candidate in candidates}
+    if not names:
+        raise ConfigError(f"the strategy {name} names nobody")
+    for one in names:
+        if not isinstance(one, str):
+            raise ConfigError(f"the strategy {name} returns a {type(one).__name__} where a name should stand")
+        if one not in known:
+            shown = repr(one[:_LONGEST_NAME])
+            raise ConfigError(f"the strategy {name} names {shown}, who is not among those who may be asked")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"the strategy {name} names somebody twice")
+
+
+def _said(error: BaseException) -> str:
+    return traceback.format_exception_only(error)[-1].strip()
 
 
 def _that_fit(
@@ -300,9 +315,13 @@ def _that_fit(
     return fitting, tuple(refused)
 
 
-def _is_tight(asked: Asked, candidate: Candidate) -> bool:
-    """Say whether its window may be too small for the request with the longest answer."""
-    return candidate.context_tokens is not None and asked.input_tokens + asked.max_tokens > candidate.context_tokens
+def _is_tight(asked: Asked, one: Candidate) -> bool:
+    """Say whether its window may be too small for the request with its answer, which is seldom longer than what is asked.
+
+    The most that may be answered would be too much to want here: every small model on this machine would be passed over.
+    """
+    answer = min(asked.max_tokens, max(asked.input_tokens, _SHORT_ANSWER))
+    return one.context_tokens is not None and asked.input_tokens + answer > one.context_tokens
 
 
 def _despite(asked: Asked, wished: Candidate, first: Candidate) -> str:
