@@ -34,7 +34,7 @@ from glossator_providers.model import (
     ToolCall,
     Usage,
 )
-from glossator_providers.models import choose_model, leaves_the_machine, list_models, same_model
+from glossator_providers.models import choose_model, leaves_the_machine, list_models, reach, same_model
 from glossator_providers.privacy import Cleared, Files, Policy, clear, clear_probe, is_near
 from glossator_providers.transport import Call, Response, Transport
 from glossator_providers.watchdog import Clock, Sleep, Watchdog
@@ -62,6 +62,7 @@ class Heard:
     finish_raw: str | None = None
     first_token_seconds: float | None = None
     size: int = 0
+    sent: bool = False  # the provider may have heard the question
 
     def attempt(self, provider: Provider, error: ProviderError | None, *, now: float) -> Attempt:
         """Return this attempt as it is told when it is over."""
@@ -104,19 +105,31 @@ class Asking:
         """Ask a provider which models it has; raises ProviderError or EgressDenied."""
         if self._prepare is not None:
             provider = await self._prepare(provider)
-        # The question holds nothing of the user's, so it may go wherever the user configured a provider.
-        empty = Request(messages=())
-        near = is_near(provider, policy.trusted_hosts)
-        cleared = clear_probe(policy) if near else clear(empty, policy=policy, files=self._files)
         models = await list_models(
             provider,
             transport=self._transport,
-            cleared=cleared,
+            cleared=self._cleared_empty(provider, policy),
             seconds=LIST_TIMEOUT,
             trusted_hosts=policy.trusted_hosts,
         )
         self._listed[provider.name] = tuple(model.name for model in models)
         return models
+
+    async def reach(self, provider: Provider, policy: Policy) -> None:
+        """Find a provider's key and ask its address, without it, whether anybody is there; raises ProviderError or EgressDenied."""
+        await reach(
+            provider,
+            transport=self._transport,
+            cleared=self._cleared_empty(provider, policy),
+            seconds=LIST_TIMEOUT,
+            trusted_hosts=policy.trusted_hosts,
+        )
+
+    def _cleared_empty(self, provider: Provider, policy: Policy) -> Cleared:
+        """Clear a question that holds nothing of the user's: it may go wherever the user configured a provider."""
+        if is_near(provider, policy.trusted_hosts):
+            return clear_probe(policy)
+        return clear(Request(messages=()), policy=policy, files=self._files)
 
     async def ask(
         self, provider: Provider, request: Request, cleared: Cleared, policy: Policy, *, until: float, heard: Heard
@@ -136,6 +149,7 @@ class Asking:
             payload = dialect.encode(request, provider)
             headers = await signed(provider, payload, trusted_hosts=policy.trusted_hosts)
             call = Call(cleared, provider, payload, headers)
+            heard.sent = True
             response = await watchdog.wait(stack.enter_async_context(self._transport.send(call)))
             heard.allowances = allowances.read(response.headers)
             async with aclosing(_read(response, dialect, request, provider, watchdog)) as deltas:

@@ -24,6 +24,8 @@ _BEGINNINGS: Mapping[str, str] = {
     "ABSK": "bedrock",
 }
 _SHORTEST = 20  # characters
+CALLS = ("/chat/completions", "/messages", "/responses", "/api/chat", "/api/generate", "/models")
+"""The paths of calls, which are added to a base URL and so never stand at its end."""
 # Others begin their keys with `sk-` as OpenAI does, or let any word be one.
 _ALSO: Mapping[str, tuple[str, ...]] = {
     "deepseek": ("sk-",),
@@ -71,7 +73,7 @@ def _of_key(provider: Provider) -> str | None:
 def _of_address(provider: Provider) -> str | None:
     """Tell the slips that are made with base URLs: the path of a call at its end, or the one that is missing."""
     row, path = provider.row, urlsplit(provider.base_url).path.rstrip("/")
-    for ending in ("/chat/completions", "/messages", "/responses", "/api/chat", "/api/generate", "/models"):
+    for ending in CALLS:
         if path.endswith(ending):
             return f"base_url ends with {ending}, which is added to it: leave it out"
     if row.base_url is None or host_of(row.base_url) != host_of(provider.base_url):

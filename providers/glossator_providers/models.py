@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from glossator_providers import dialects
 from glossator_providers.auth import signed
 from glossator_providers.catalog import Provider
+from glossator_providers.dialects.dialect import Payload
 from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.model import ModelInfo
 from glossator_providers.privacy import Cleared
@@ -17,6 +18,8 @@ from glossator_providers.transport import Call, Transport
 _LARGEST_LIST = 4 << 20  # bytes
 _NO_CHAT = re.compile(r"embed|rerank|whisper|bge-|minilm|tts|moderation|dall-e|stable-diffusion|guard", re.IGNORECASE)
 _CODE = re.compile(r"code|devstral|starcoder", re.IGNORECASE)
+WEB_PAGE = "web-page"
+"""The code of a failure where a page for a browser came instead of a list."""
 _UNTAUGHT = re.compile(r"[-:_](base|fim|text)\b", re.IGNORECASE)
 
 
@@ -40,6 +43,10 @@ async def list_models(
         raise ProviderError(
             Kind.TIMEOUT, f"it did not list its models within {seconds:g} s", provider=provider.name
         ) from None
+    content_type = response_headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == "text/html" or body[:64].lstrip()[:1] == b"<":
+        told = dialect.explain(status, response_headers, body)
+        raise ProviderError(Kind.SERVER, f"it {told.message}", status, WEB_PAGE, provider=provider.name)
     if status != 200:  # noqa: PLR2004  the only good answer to this question
         raise dialect.explain(status, response_headers, body)
     return dialect.models(body)
@@ -48,6 +55,22 @@ async def list_models(
 async def _fetch(transport: Transport, call: Call) -> tuple[int, Mapping[str, str], bytes]:
     async with transport.send(call) as response:
         return response.status, response.headers, await response.read(_LARGEST_LIST)
+
+
+async def reach(
+    provider: Provider, *, transport: Transport, cleared: Cleared, seconds: float, trusted_hosts: tuple[str, ...] = ()
+) -> None:
+    """Find a provider's key or credentials, and ask its address, without them, whether anybody answers there, whatever it says.
+
+    Raises ProviderError or EgressDenied. `seconds` bounds the question.
+    """
+    question = Payload("GET", "/", (("accept", "*/*"),), b"")
+    await signed(provider, question, trusted_hosts=trusted_hosts)
+    try:
+        async with asyncio.timeout(seconds):
+            await _fetch(transport, Call(cleared, provider, question))
+    except TimeoutError:
+        raise ProviderError(Kind.TIMEOUT, f"it did not answer within {seconds:g} s", provider=provider.name) from None
 
 
 def choose_model(models: Sequence[ModelInfo]) -> str | None:
@@ -68,5 +91,5 @@ def leaves_the_machine(model: ModelInfo) -> bool:
 
 
 def same_model(one: str, other: str) -> bool:
-    """Say whether two names mean the same model: `gemma3` is `gemma3:latest` at Ollama."""
-    return one.removesuffix(":latest") == other.removesuffix(":latest")
+    """Say whether two names mean the same model: `gemma3` is `gemma3:latest` at Ollama, `claude-x@default` a version at Google."""
+    return one.removesuffix(":latest").partition("@")[0] == other.removesuffix(":latest").partition("@")[0]

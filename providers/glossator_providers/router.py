@@ -144,6 +144,10 @@ class Router:
         """Ask a provider which models it has; raises ProviderError or EgressDenied."""
         return await self._asking.list_models(provider, self.policy)
 
+    async def reach(self, provider: Provider) -> None:
+        """Find a provider's key and ask its address, without it, whether anybody is there; raises ProviderError or EgressDenied."""
+        await self._asking.reach(provider, self.policy)
+
     def _route(self, request: Request, cleared: Cleared) -> Route:
         """Filter by clearance before anything else, then by what the request names, then put into order."""
         candidates: list[Provider] = []

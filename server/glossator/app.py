@@ -74,7 +74,10 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class ProviderStatus:
-    """A provider as it stands; `state` is `ready`, or `ask first` where its use has not been allowed yet."""
+    """A provider as it stands.
+
+    `state` is `ready`, `no key`, `by name only` of a toy, or `ask first` where its use has not been allowed yet.
+    """
 
     name: str
     kind: str
@@ -281,7 +284,7 @@ class Application:
                 provider.model,
                 provider.local,
                 provider.toy,
-                "ready" if provider.name in ready else "by name only" if provider.toy else "ask first",
+                "ready" if provider.name in ready else _why_not_ready(provider),
             )
             for provider in self.router.providers
         )
@@ -358,6 +361,12 @@ _NOBODY = NoProvider(
     "no model is configured or running; start Ollama, LM Studio, llama.cpp or vLLM, set a key such as "
     "ANTHROPIC_API_KEY, or write a configuration file (glossator doctor says more)"
 )
+
+
+def _why_not_ready(provider: Provider) -> str:
+    if provider.toy:
+        return "by name only"
+    return "no key" if provider.key is None and provider.row.key_required and not provider.local else "ask first"
 
 
 class _Models:

@@ -9,10 +9,15 @@ import platform
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from glossator.cli import failures, show
 from glossator.cli.options import AsJson
 from glossator_providers.errors import ConfigError
+
+if TYPE_CHECKING:
+    from glossator.app import Application, ProviderStatus
+    from glossator_providers.checking import Check
 
 _MARKS = {"ok": "✓", "missing": "·", "warning": "!", "problem": "✗"}
 
@@ -89,6 +94,7 @@ async def _providers() -> list[Finding]:
     async with application(root_of(Path.cwd()), tell=False) as product:
         status = product.status()
         warnings = {provider.name: keys.warning(provider) for provider in product.router.providers}
+        checks = await _checks(product)
     if not status.providers:
         advice = (
             "start Ollama, LM Studio, llama.cpp or vLLM, set a key such as ANTHROPIC_API_KEY, or configure a provider; "
@@ -97,20 +103,37 @@ async def _providers() -> list[Finding]:
         return [Finding("models", "missing", "none is configured or running", advice)]
     found = []
     for one in status.providers:
-        where = "toy model" if one.toy else "local" if one.local else "cloud"
-        advice = (
-            "only its key is known: you are asked before its first use in a workspace"
-            if one.state == "ask first"
-            else ""
-        )
-        found.append(
-            Finding(f"model {one.name}", "ok", f"{where}, {one.model or 'whatever it has'}, {one.state}", advice)
-        )
+        found.append(_finding(one, checks.get(one.name)))
         warning = warnings.get(one.name)
         if warning is not None:
             advice = "it is used as it is; `glossator providers --check` asks whether it works"
             found.append(Finding(f"model {one.name}", "missing", warning, advice))
     return found
+
+
+async def _checks(product: Application) -> dict[str, Check]:
+    """Ask everybody who may be asked at once, what costs nothing; a model of our own would be loaded for it, so it is left."""
+    from glossator_providers.checking import check
+
+    ready = {one.name for one in product.status().providers if one.state == "ready"}
+    asked = [one for one in product.router.providers if one.name in ready and one.row.kind != "embedded"]
+    found = await asyncio.gather(*(check(one, product.router, environment=product.environment) for one in asked))
+    return {one.name: result for one, result in zip(asked, found, strict=True)}
+
+
+def _finding(one: ProviderStatus, check: Check | None) -> Finding:
+    """Say of a provider how it stands and, where it was asked, what came of it."""
+    where = "toy model" if one.toy else "local" if one.local else "cloud"
+    model = one.model or "whatever it has"
+    if check is None:
+        advice = {
+            "ask first": "only its key is known: you are asked before its first use in a workspace",
+            "no key": "set its usual variable, or name its key with key_env, key_command or keychain",
+        }.get(one.state, "")
+        state = "problem" if one.state == "no key" else "ok"
+        return Finding(f"model {one.name}", state, f"{where}, {model}, {one.state}", advice)
+    state = {"up": "ok", "no list": "ok", "down": "problem"}[check.state]
+    return Finding(f"model {one.name}", state, f"{where}, {model}, {check.state}", check.note or "")
 
 
 def _embedded() -> list[Finding]:

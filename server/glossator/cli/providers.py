@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +11,11 @@ import typer
 
 from glossator.cli import failures, show
 from glossator.cli.options import AsJson
-from glossator_providers import capabilities, keys, published
-from glossator_providers.errors import GlossatorError
-from glossator_providers.models import same_model
+from glossator_providers import capabilities, checking, keys, published
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from glossator.app import Application, ProviderStatus
     from glossator_providers.catalog import Provider
     from glossator_providers.model import ModelInfo
@@ -57,21 +56,27 @@ async def _row(product: Application, status: ProviderStatus, provider: Provider,
         "latency": None,
         "models": None,
         "warning": keys.warning(provider),
+        "note": None,
         "error": None,
     }
-    models: list[ModelInfo] = []
+    models: tuple[ModelInfo, ...] = ()
     if check and status.state != "ask first":
-        began = time.monotonic()
-        try:
-            models = await product.router.list_models(provider)
-        except GlossatorError as error:
-            return row | _known(provider, ()) | {"state": "down", "error": str(error)}
-        row |= {"state": "up", "latency": round(time.monotonic() - began, 3), "models": [one.name for one in models]}
-        if provider.model and models and not any(same_model(one.name, provider.model) for one in models):
-            names = capabilities.nearest(provider.model, (one.name for one in models))
-            nearest = f"; the nearest names are {', '.join(names)}" if names else ""
-            row["warning"] = row["warning"] or f"it lists no model {provider.model}{nearest}"
+        found = await checking.check(provider, product.router, environment=product.environment)
+        models = found.models
+        row["state"] = found.state
+        match found.state:
+            case "down":
+                row["error"] = found.note
+            case "no list":
+                row |= {"latency": _rounded(found.seconds), "note": found.note}
+            case "up":
+                row |= {"latency": _rounded(found.seconds), "models": [one.name for one in models]}
+                row["warning"] = row["warning"] or found.note
     return row | _known(provider, models)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def _known(provider: Provider, models: Iterable[ModelInfo]) -> dict[str, Any]:
@@ -82,31 +87,71 @@ def _known(provider: Provider, models: Iterable[ModelInfo]) -> dict[str, Any]:
         "capabilities": list(capabilities.words(known)),
         "context_tokens": known.context_tokens,
         "output_tokens": known.output_tokens,
+        "edit_format": known.edit_format,
         "price": 0 if provider.local else {"input": price[0], "output": price[1]} if price else None,
     }
 
 
 def _tell(rows: list[dict[str, Any]], message: str) -> None:
+    """Print two lines for each provider: who, where, which model, for what price, in which state; and what the model can do."""
+    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
 
     if not rows:
         show.say(message)
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("name", "kind", "where", "model", "can", "price", "state"):
-        table.add_column(name)
+    console = Console(highlight=False)
+    lines = [_HEADINGS, *(_cells(row) for row in rows)]
+    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
+    others = sum(widths) - widths[_MODEL] + len(_GAP) * (len(widths) - 1)
+    widths[_MODEL] = min(widths[_MODEL], max(console.width - others, _SHORTEST_MODEL))
+    console.print(_line(_HEADINGS, widths), style="bold", no_wrap=True, overflow="crop")
+    for row, cells in zip(rows, lines[1:], strict=True):
+        console.print(_line(cells, widths), no_wrap=True, overflow="crop")
+        console.print(_GAP + _details(row), style="dim", no_wrap=True, overflow="ellipsis", markup=False)
     for row in rows:
-        latency = f" ({row['latency']:g} s)" if row["latency"] is not None else ""
-        where = "toy model" if row["toy"] else "local" if row["local"] else "cloud"
-        can = " ".join(row["capabilities"])
-        cells = (row["name"], row["kind"], where, row["model"], can, _price(row["price"]), f"{row['state']}{latency}")
-        table.add_row(*(show.printable(str(cell)) for cell in cells))
-    Console().print(table)
-    for row in rows:
-        for word in ("error", "warning"):
+        for word in ("error", "warning", "note"):
             if row[word]:
                 show.say(f"{row['name']}: {row[word]}")
+
+
+_HEADINGS = ("name", "where", "model", "$/million", "state")
+_MODEL = 2  # the column that gives way where the terminal is narrow
+_SHORTEST_MODEL = 12
+_GAP = "  "
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    where = "toy model" if row["toy"] else "local" if row["local"] else "cloud"
+    latency = f" {row['latency']:.2g} s" if row["latency"] is not None else ""
+    cells = (row["name"], where, row["model"] or "its own choice", _price(row["price"]), f"{row['state']}{latency}")
+    return tuple(show.printable(cell) for cell in cells)
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> Text:
+    from rich.text import Text
+
+    line = Text()
+    for cell, width in zip(cells, widths, strict=True):
+        shown = Text(cell)
+        shown.truncate(width, overflow="ellipsis", pad=True)
+        line.append_text(shown).append(_GAP)
+    line.rstrip()
+    return line
+
+
+def _details(row: dict[str, Any]) -> str:
+    """Say of a model what no heading is needed for."""
+    context = f"{_thousands(row['context_tokens'])} tokens of context" if row["context_tokens"] else ""
+    can = ", ".join(word for word in row["capabilities"] if word != "stream")
+    return show.printable(" · ".join(part for part in (row["kind"], context, can) if part))
+
+
+def _thousands(number: int) -> str:
+    """Write a number of tokens in a few characters: 8k, 128k, 1M, 1.05M."""
+    if number >= 1e6:  # noqa: PLR2004  a million
+        return f"{number / 1e6:.3g}M"
+    return f"{number // 1024}k" if number % 1024 == 0 else f"{number / 1e3:.3g}k"
 
 
 def _price(price: dict[str, float] | int | None) -> str:
