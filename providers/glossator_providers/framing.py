@@ -2,7 +2,8 @@
 
 Any split of the bytes gives the same frames. Two things break a stream here, because guessing on would put wrong
 characters into somebody's code: a frame of more than 16 MiB, and bytes that are not UTF-8. (WHATWG would replace the
-latter by U+FFFD; the official SDKs raise as we do.)
+latter by U+FFFD; the official SDKs raise as we do.) Frames that came before the damage are still given out, however the
+bytes were cut: the failure is raised by the call that has nothing else to give, and by every one after it.
 """
 
 from __future__ import annotations
@@ -65,23 +66,35 @@ class EventStream:
         self._event: str | None = None
         self._data: list[str] = []
         self._size = 0  # bytes of the lines that the pending event holds
+        self._failure: ProviderError | None = None
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes and return the frames that they complete."""
+        if self._failure is not None:
+            raise self._failure
+        frames: list[Frame] = []
+        try:
+            self._split(data, frames)
+        except ProviderError as failure:
+            self._failure = failure
+            if not frames:
+                raise
+        return frames
+
+    def _split(self, data: bytes, frames: list[Frame]) -> None:
         if not self._started:
             data = self._begin(data)
             if not self._started:
-                return []
+                return
         if self._plain:
             self._extend(data)
-            return []
+            return
         if self._after_return and data.startswith(b"\n"):
             data = data[1:]
             self._after_return = False
         if not data:
-            return []
+            return
         self._after_return = data.endswith(b"\r")
-        frames: list[Frame] = []
         *ended, rest = _LINE_END.split(data) if b"\r" in data else data.split(b"\n")
         large = self._size + len(self._line) + len(data) > LIMIT
         for piece in ended:
@@ -92,10 +105,11 @@ class EventStream:
             self._take(line, frames)
         if rest:
             self._extend(rest)
-        return frames
 
     def end(self) -> list[Frame]:
         """Return what is left when the body has ended."""
+        if self._failure is not None:
+            raise self._failure
         frames: list[Frame] = []
         if not self._started or self._plain:
             whole = _decoded(bytes(self._line)).strip()
@@ -160,19 +174,32 @@ class Lines:
 
     def __init__(self) -> None:
         self._line = bytearray()
+        self._failure: ProviderError | None = None
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes and return the frames that they complete."""
+        if self._failure is not None:
+            raise self._failure
         *ended, rest = data.split(b"\n")
         frames: list[Frame] = []
-        for piece in ended:
-            self._extend(piece)
-            frames += self.end()
-        self._extend(rest)
+        try:
+            for piece in ended:
+                self._extend(piece)
+                frames += self._take()
+            self._extend(rest)
+        except ProviderError as failure:
+            self._failure = failure
+            if not frames:
+                raise
         return frames
 
     def end(self) -> list[Frame]:
         """Return what is left when the body has ended."""
+        if self._failure is not None:
+            raise self._failure
+        return self._take()
+
+    def _take(self) -> list[Frame]:
         line = _decoded(bytes(self._line)).strip()
         self._line.clear()
         return [Frame(None, line)] if line else []
@@ -194,8 +221,7 @@ class AmazonEvents:
     """Split `application/vnd.amazon.eventstream`, https://smithy.io/2.0/aws/amazon-eventstream.html.
 
     A message is a prelude, headers, a payload and a CRC32 of it all; the prelude has a CRC32 of its own, so a damaged length
-    is noticed before anything is waited for. Messages that came before a damaged one are still given out, however the
-    bytes were cut: the failure is raised by the call that has nothing else to give.
+    is noticed before anything is waited for.
     """
 
     def __init__(self) -> None:

@@ -231,7 +231,7 @@ def test_a_call_that_was_cut_off_is_none() -> None:
 def test_arguments_that_do_not_end_are_given_up() -> None:
     """Arguments are bounded as texts are."""
     calls = Calls()
-    calls.feed(0, name="f", arguments="x" * (16 << 20))
+    calls.feed(0, name="f", arguments="x" * ((16 << 20) - 65))  # a call and its name count as well
     with pytest.raises(ProviderError, match="does not end"):
         calls.feed(0, arguments="x")
 
@@ -466,12 +466,12 @@ def test_the_model_named_in_the_request_wins() -> None:
 
 @given(st.lists(st.text(max_size=2000), max_size=4), st.integers(1, 200_000))
 def test_the_context_holds_the_prompt_and_the_answer(texts: list[str], answer: int) -> None:
-    """It is a power of two, at least 8192, and larger than any tokenizer's count of ordinary text."""
+    """It is a power of two, at least 8192, and neither too small for plain letters nor larger than digits would want."""
     context = context_for(asked(*texts), answer_tokens=answer)
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
-    assert context >= max(8192, size // 3 + answer)
+    assert context >= max(8192, size // 4 + answer)
     assert context & (context - 1) == 0
-    assert context <= max(8192, 2 * (size // 3 + 64 * len(texts) + answer))
+    assert context <= max(8192, 2 * (2 * size + 65 * len(texts) + answer))
 
 
 # --- failures ---

@@ -23,7 +23,7 @@ from glossator_providers.dialects.calls import Calls
 from glossator_providers.dialects.characters import Joiner, mend
 from glossator_providers.dialects.dialect import Payload
 from glossator_providers.dialects.openai_chat import serialised
-from glossator_providers.dialects.values import arguments_of, count, mapping, parse, text
+from glossator_providers.dialects.values import arguments_of, count, load, mapping, parse, text
 from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.framing import Frame, Framing
 from glossator_providers.model import (
@@ -278,8 +278,8 @@ def explain(
     """Classify a failed call; the failure's name stands in the header `x-amzn-ErrorType`, the sentence in the body."""
     told = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
     try:
-        whole = mapping(json.loads(body))
-    except (ValueError, RecursionError):
+        whole = mapping(load(body))
+    except ValueError:
         whole = {}
     name = _name(told) or _name(text(whole.get("__type"))) or text(whole.get("code"))
     # A capital letter is what the gate before Bedrock writes, for instance to somebody with a wrong key.
@@ -297,8 +297,8 @@ def _name(told: str) -> str:
 def _reported(frame: Frame, *, partial: bool) -> ProviderError:
     """Return the failure that an exception in the stream reports, or an error that stands outside of the protocol's model."""
     try:
-        value = mapping(json.loads(frame.data))
-    except (ValueError, RecursionError):
+        value = mapping(load(frame.data))
+    except ValueError:
         value = {}
     name = frame.event or "an error without a name"
     message = text(value.get("message")) or text(value.get("originalMessage")) or name

@@ -5,7 +5,10 @@ A server that counts in UTF-16 may send the first half of an emoji in one event 
 
 from __future__ import annotations
 
+import re
+
 _HIGH = ("\ud800", "\udbff")
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
 def mend(text: str) -> str:
@@ -13,6 +16,11 @@ def mend(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def presentable(text: str) -> str:
+    """Return `text` mended and without the characters that steer a terminal or turn the direction of what is read."""
+    return _STEERING.sub(" ", mend(text)).strip()
 
 
 class Joiner:

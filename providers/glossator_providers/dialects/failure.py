@@ -7,7 +7,6 @@ body is repeated: some providers send the prompt back.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import time
@@ -15,8 +14,8 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from glossator_providers.dialects.characters import mend
-from glossator_providers.dialects.values import items, mapping
+from glossator_providers.dialects.characters import presentable
+from glossator_providers.dialects.values import items, load, mapping
 from glossator_providers.errors import Kind, ProviderError
 
 _LONGEST_MESSAGE = 1000  # characters
@@ -176,8 +175,8 @@ def explain(
     """Classify a failed HTTP answer, whatever its body is; `clock` gives seconds since the epoch."""
     lower = {name.lower(): value for name, value in headers.items()}
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        value = load(body)
+    except ValueError:
         value = None
     error = reported(value, status=status)
     if error is None:
@@ -281,8 +280,8 @@ def _unpacked(text: str) -> str:
     if not text.startswith("{"):
         return text
     try:
-        whole = mapping(json.loads(text))
-    except (ValueError, RecursionError):
+        whole = mapping(load(text))
+    except ValueError:
         return text
     inner = mapping(whole.get("error"))
     message = inner.get("message") or whole.get("message") or whole.get("error")
@@ -306,7 +305,7 @@ def _without_words(status: int, body: bytes) -> str:
 
 def _blotted(message: str) -> str:
     """Shorten a message and blot out what looks like a key: OpenAI repeats a wrong one."""
-    message = _KEYS.sub("***", mend(message[: 4 * _LONGEST_MESSAGE]))
+    message = _KEYS.sub("***", presentable(message[: 4 * _LONGEST_MESSAGE]))
     return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "…"
 
 

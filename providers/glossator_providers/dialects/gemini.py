@@ -19,10 +19,10 @@ from urllib.parse import quote
 
 from glossator_providers.catalog import Provider, Row
 from glossator_providers.dialects import failure
-from glossator_providers.dialects.characters import Joiner, mend
+from glossator_providers.dialects.characters import Joiner, mend, presentable
 from glossator_providers.dialects.dialect import Payload
 from glossator_providers.dialects.openai_chat import serialised
-from glossator_providers.dialects.values import arguments_of, count, items, mapping, parse, text
+from glossator_providers.dialects.values import arguments_of, count, items, load, mapping, parse, text
 from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.framing import Frame
 from glossator_providers.model import (
@@ -312,8 +312,8 @@ def explain(
     """Classify a failed call."""
     error = failure.explain(status, headers, body, clock=clock)
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        value = load(body)
+    except ValueError:
         return error
     return _refined(error, value)
 
@@ -368,7 +368,7 @@ def _refined(error: ProviderError, value: object) -> ProviderError:
     status = text(told.get("status"))
     details = [mapping(detail) for detail in items(told.get("details"))]
     reasons = {text(detail.get("reason")) for detail in details}
-    error.code = mend(status[:100]) or error.code
+    error.code = presentable(status[:100]) or error.code
     if reasons & {"API_KEY_INVALID", "ACCESS_TOKEN_EXPIRED", "ACCESS_TOKEN_TYPE_UNSUPPORTED"}:
         error.kind = Kind.AUTH
     elif "User location is not supported" in error.message:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from glossator_providers.catalog import Provider, Row
 from glossator_providers.dialects import failure, openai_chat
 from glossator_providers.dialects.calls import Calls
-from glossator_providers.dialects.characters import Joiner, mend
+from glossator_providers.dialects.characters import Joiner, mend, presentable
 from glossator_providers.dialects.dialect import Payload
 from glossator_providers.dialects.openai_chat import function, serialised
 from glossator_providers.dialects.values import count, items, mapping, parse, text
@@ -300,7 +300,7 @@ def _failed(response: Mapping[str, Any], *, partial: bool = False) -> ProviderEr
     if error is not None:
         return error
     status = text(response.get("status"))[:40] or "failed"
-    message = f"the provider gave up the answer without saying why ({mend(status)}); ask again"
+    message = f"the provider gave up the answer without saying why ({presentable(status)}); ask again"
     return ProviderError(Kind.SERVER, message, partial=partial)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from glossator_providers.catalog import Provider
+from glossator_providers.dialects.characters import mend
 from glossator_providers.dialects.dialect import Payload
 from glossator_providers.dialects.gemini import HEADERS, content, decoder, explain, framing, method, read
 from glossator_providers.dialects.openai_chat import serialised
@@ -47,4 +48,4 @@ def models(body: bytes) -> list[ModelInfo]:
     if not isinstance(listed, list):
         raise ProviderError(Kind.BAD_REQUEST, "the address did not answer with a list of models; check base_url")
     names = (text(mapping(item).get("name")).rpartition("/")[2] for item in listed)
-    return [ModelInfo(name) for name in names if name]
+    return [ModelInfo(mend(name)) for name in names if name]
