@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := .venv/bin
 
-.PHONY: demo test check bench parts clean
+.PHONY: demo test check bench fuzz parts clean
 
 demo: .venv/.for-demo
 	@$(RUN)/glossator demo
@@ -20,8 +20,17 @@ check: .venv/.for-tests
 	$(RUN)/ruff format --check
 	$(RUN)/mypy
 
-bench: .venv/.for-tests
-	PYTHONPATH=tests $(RUN)/python -m benchmarks.report docs/benchmarks.md
+# `make bench ONLY="dialects imports"` measures these sections alone: start, menus, dialects, imports.
+bench: .venv/.for-tests .tools/bench/complete
+	PYTHONPATH=tests $(RUN)/python -m benchmarks.report docs/benchmarks.md $(ONLY)
+
+# Whom we are compared with. Who could not be had is named, left out, and tried again the next time.
+.tools/bench/complete: pyproject.toml uv.lock tests/benchmarks/get_peers.sh
+	@sh tests/benchmarks/get_peers.sh $(UV) $(RUN)/python .tools/bench
+
+# Every decoder against broken input, two at a time: `MINUTES=10 make fuzz` for ten minutes each.
+fuzz: .venv/.for-tests
+	PYTHONPATH=tests $(RUN)/python -m fuzz $(TARGETS)
 
 # What only the tests use: real editors in a cache folder of the user, and Node's checkers; what cannot be had is named and skipped.
 parts: .venv/.for-tests

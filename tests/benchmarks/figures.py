@@ -27,22 +27,42 @@ class Figure:
         )
 
 
-def compare(what: str, unit: str, samples: Mapping[str, Sequence[float]]) -> Figure:
-    """Compare `samples["ours"]` with `samples["reference"]`, taken in turn; the spread is half the interquartile range."""
-    ours, reference = samples["ours"], samples["reference"]
-    ratios = [a / b for a, b in zip(ours, reference, strict=True) if b]
+@dataclass(frozen=True, slots=True)
+class Against:
+    """One series beside a reference that was taken in turn with it: medians, and of the rounds' ratios half the interquartile range."""
+
+    value: float
+    added: float  # the median of the differences round by round
+    ratio: float
+    spread: float
+
+
+def against(samples: Sequence[float], reference: Sequence[float]) -> Against:
+    """Compare two series of the same rounds."""
+    pairs = list(zip(samples, reference, strict=True))
+    ratios = [one / other for one, other in pairs if other]
     quarters = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else [0.0, 0.0, 0.0]
-    return Figure(
-        what,
-        unit,
-        statistics.median(ours),
-        statistics.median(reference),
+    return Against(
+        statistics.median(samples),
+        statistics.median(one - other for one, other in pairs),
         statistics.median(ratios) if ratios else float("nan"),
         (quarters[2] - quarters[0]) / 2,
-        len(ours),
     )
+
+
+def compare(what: str, unit: str, samples: Mapping[str, Sequence[float]]) -> Figure:
+    """Compare `samples["ours"]` with `samples["reference"]`, taken in turn."""
+    ours, reference = samples["ours"], samples["reference"]
+    found = against(ours, reference)
+    return Figure(what, unit, found.value, statistics.median(reference), found.ratio, found.spread, len(ours))
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
     """Return the value below which *share* (0 to 1) of the samples lie."""
     return sorted(samples)[min(len(samples) - 1, int(len(samples) * share))]
+
+
+def number(value: float) -> str:
+    """Write a number with the digits that a person wants to see."""
+    size = abs(value)
+    return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
