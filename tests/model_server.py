@@ -1,11 +1,12 @@
 """A real llama.cpp server with real weights, in a child process: as a fixture for tests, or by hand to look at it.
 
-python tests/model_server.py MODEL.gguf [KEY]     prints its address, and serves until its standard input ends
+python tests/model_server.py MODEL.gguf [KEY [PORT]]     prints its address, and serves until its standard input ends
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -46,21 +47,33 @@ def toy_model() -> Path:
 
 
 @contextmanager
-def serving(started_server: Callable[[int], None], *, key: str = "test-key") -> Iterator[ModelServer]:
-    """Run the server with the toy model on a free port; *started_server* tells the watch over connections of it."""
-    command = [sys.executable, __file__, str(toy_model()), key]
+def serving(
+    started_server: Callable[[int], None], *, key: str = "test-key", port: int = 0, loaded: bool = True
+) -> Iterator[ModelServer]:
+    """Run the server with the toy model; *started_server* tells the watch over connections of it.
+
+    It is given when its model is *loaded*, else at once, while it does not even listen. Without a *port* it takes a free one.
+    """
+    port = port or free_port()
+    command = [sys.executable, __file__, str(toy_model()), key, str(port)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdout is not None
         try:
-            address = process.stdout.readline().strip()
-            assert address, "the model server did not start"
-            server = ModelServer(address, key, process)
-            started_server(server.port)
-            yield server
+            if loaded:
+                assert process.stdout.readline(), "the model server did not start"
+            started_server(port)
+            yield ModelServer(f"http://127.0.0.1:{port}", key, process)
         finally:
             process.kill()  # the block's end closes the pipes and waits
+
+
+def free_port() -> int:
+    """Return a port of this machine on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def main() -> None:
@@ -69,7 +82,7 @@ def main() -> None:
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = sys.argv[1]
-    parameters.hostnames, parameters.port = ["127.0.0.1"], 0
+    parameters.hostnames, parameters.port = ["127.0.0.1"], int(sys.argv[3]) if len(sys.argv) > 3 else 0
     parameters.api_keys = sys.argv[2:3]
     parameters.n_ctx, parameters.n_parallel = CONTEXT_TOKENS, 2
     # One thread: two spin against each other on a busy machine.

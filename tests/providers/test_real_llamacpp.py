@@ -1,14 +1,21 @@
-"""A real llama.cpp server with a real model behind the real router: three wires, a wrong key, a death in mid-stream, embedded."""
+"""A real llama.cpp server with a real model behind the real router: its answers, refusals and ends on three wires, and embedded."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import os
+import random
 import select
+import signal
 import stat
+import string
 import subprocess
 import sys
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +23,7 @@ import pytest
 
 import model_server
 from glossator_providers.catalog import ROWS, Provider, Timeouts
+from glossator_providers.dialects.ollama import context_for
 from glossator_providers.discovery import find_local
 from glossator_providers.embedded import Embedded, find_toy, toy_provider
 from glossator_providers.errors import Kind, ProviderError
@@ -25,6 +33,8 @@ from glossator_providers.router import RequestFailed, Router
 from glossator_providers.secrets import Secret
 from glossator_providers.transport import Transport
 from model_server import ModelServer
+from parts import ROOT
+from stopped_time import StoppedTime
 
 pytestmark = pytest.mark.slow
 
@@ -41,9 +51,23 @@ def ask_for(text: str, tokens: int = TOKENS) -> Request:
     return Request((Message(Role.USER, (fragment,)),), max_tokens=tokens)
 
 
+@pytest.fixture(scope="module")
+def lasting() -> Iterator[ModelServer]:
+    """Run a model server for all tests that leave it as it was."""
+    with model_server.serving(lambda _: None) as server:
+        yield server
+
+
 @pytest.fixture
-def server(started_server: Callable[[int], None]) -> Iterator[ModelServer]:
-    """Run a model server for one test."""
+def server(lasting: ModelServer, started_server: Callable[[int], None]) -> ModelServer:
+    """Give the one that runs already."""
+    started_server(lasting.port)
+    return lasting
+
+
+@pytest.fixture
+def mortal(started_server: Callable[[int], None]) -> Iterator[ModelServer]:
+    """Run a model server for one test, which may do to it what it likes."""
     with model_server.serving(started_server) as server:
         yield server
 
@@ -65,6 +89,13 @@ def at(server: ModelServer, wire: str) -> Provider:
 def router(transport: Transport, *providers: Provider, **options: object) -> Router:
     """Make a router of the real parts."""
     return Router(providers, transport=transport, policy=Policy(), files=LocalFiles(), **options)  # type: ignore[arg-type]
+
+
+def look(server: ModelServer, path: str, body: bytes | None = None) -> bytes:
+    """Ask the server for something that the product never asks for; blocks."""
+    headers = {"authorization": f"Bearer {server.key}", "content-type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(server.address + path, body, headers), timeout=60) as answer:
+        return bytes(answer.read())
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -91,22 +122,132 @@ async def test_a_wrong_key_and_a_long_prompt_are_what_they_are(server: ModelServ
     """The server's own errors arrive in our vocabulary, on every wire."""
     for wire in WIRES:
         wrong = replace(at(server, wire), key=Secret("wrong"))
-        with pytest.raises(RequestFailed) as caught:
+        with pytest.raises(RequestFailed, match="Invalid API Key") as caught:
             await router(transport, wrong).answer(ask_for("x"))
-        assert caught.value.kind is Kind.AUTH
-        with pytest.raises(RequestFailed) as caught:
+        assert (caught.value.kind, caught.value.status) == (Kind.AUTH, 401)
+        with pytest.raises(RequestFailed, match="exceeds the available context size") as caught:
             await router(transport, at(server, wire)).answer(ask_for("word " * 3000))
-        assert caught.value.kind is Kind.TOO_LONG
+        assert (caught.value.kind, caught.value.status) == (Kind.TOO_LONG, 400)
 
 
 @pytest.mark.parametrize("wire", WIRES)
-async def test_a_server_killed_in_mid_stream_is_no_answer(server: ModelServer, transport: Transport, wire: str) -> None:
+async def test_a_model_that_is_not_there_is_answered_for_by_the_one_that_is(
+    server: ModelServer, transport: Transport, wire: str
+) -> None:
+    """Every name is taken for the one model that it has, so the answer names that one, and not what was asked for."""
+    answer = await router(transport, replace(at(server, wire), model="gpt-7")).answer(ask_for("Say hello."))
+    assert answer.model == str(model_server.toy_model())
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_server_that_still_loads_says_so(
+    started_server: Callable[[int], None], transport: Transport, wire: str
+) -> None:
+    """From the start of the server to its first answer each request fails as what it is: nobody there yet, or not ready yet."""
+    failures: list[RequestFailed] = []
+    with model_server.serving(started_server, loaded=False) as server:
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    # Each time a new one: a router that has failed often enough stops asking for a while.
+                    answer = await router(transport, at(server, wire), max_attempts=1).answer(ask_for("Say hello."))
+                except RequestFailed as failure:
+                    failures.append(failure)
+                else:
+                    break
+    assert answer.text
+    loading = [failure for failure in failures if failure.kind is not Kind.NETWORK]
+    assert loading
+    assert {(failure.kind, failure.status, failure.message) for failure in loading} == {
+        (Kind.OVERLOADED, 503, "Loading model")
+    }
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_whoever_stops_listening_stops_the_model(server: ModelServer, transport: Transport, wire: str) -> None:
+    """A closed stream ends the server's work: both of its places are free for the next requests."""
+    asking = router(transport, at(server, wire), max_attempts=1)
+    for _ in range(3):  # one more than there are places
+        async with aclosing(asking.ask(ask_for("Tell a long story.", 900))) as events:
+            async for event in events:
+                if isinstance(event, Text):
+                    break
+    assert (await asking.answer(ask_for("Say hello."))).text
+    slots = json.loads(await asyncio.to_thread(look, server, "/slots"))
+    assert [slot["is_processing"] for slot in slots] == [False, False]
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_standstill_in_mid_stream_is_cut_off(mortal: ModelServer, transport: Transport, wire: str) -> None:
+    """A server that stops without closing the connection is left after the limit between two pieces."""
+    time = StoppedTime()
+    asking = router(transport, at(mortal, wire), max_attempts=1, clock=time.clock, sleep=time.sleep)
+    with pytest.raises(RequestFailed, match="fell silent for 60 s in the middle of its answer") as caught:  # noqa: PT012  the error comes somewhere in the stream
+        async for event in asking.ask(ask_for("Tell a long story.", 900)):
+            if isinstance(event, Text):
+                mortal.process.send_signal(signal.SIGSTOP)
+                time.running.set()
+    assert caught.value.kind is Kind.TIMEOUT
+    assert caught.value.partial
+    mortal.process.send_signal(signal.SIGCONT)
+    assert (await router(transport, at(mortal, wire), max_attempts=1).answer(ask_for("Say hello."))).text
+
+
+async def test_a_restart_between_two_requests_is_not_noticed(
+    started_server: Callable[[int], None], transport: Transport
+) -> None:
+    """The kept connection leads to a server that is no more; the next request opens another and is answered at once."""
+    with model_server.serving(started_server) as server:
+        asking = router(transport, at(server, "llamacpp"))
+        await asking.answer(ask_for("Say hello."))
+    with model_server.serving(started_server, port=server.port):
+        answer = await asking.answer(ask_for("Say hello."))
+    assert [attempt.error for attempt in answer.attempts] == [None]
+
+
+def samples() -> dict[str, str]:
+    """Make texts of all the kinds that stand in files, and those of which tokenizers make the most."""
+    chance = random.Random(1)
+    numbers = [chance.randrange(1 << 16) for _ in range(400)]
+    return {
+        "code": Path(model_server.__file__).read_text("utf-8"),
+        "prose": (ROOT / "README.md").read_text("utf-8"),
+        "hashes": (ROOT / "uv.lock").read_text("utf-8")[:8000],
+        "a table of numbers": "\n".join(f"0x{number:04x}, {number}, {number / 7:.3f}," for number in numbers),
+        "digits": "".join(map(str, numbers)),
+        "base64": base64.b64encode(chance.randbytes(2000)).decode(),
+        "symbols": "".join(chance.choices(string.punctuation, k=2000)),
+        "capitals": "MAX_RETRY_COUNT = DEFAULT_TIMEOUT_SECONDS\n" * 50,
+        "tabs": "\t\t\tif (x) {\n\t\t\t\treturn;\n\t\t\t}\n" * 50,
+        "Chinese": "这个函数计算两个名称之间的面积并返回结果。" * 40,
+        "Japanese": "この関数は二つの値の間の面積を計算して結果を返します。" * 40,
+        "Russian": "Эта функция вычисляет площадь и возвращает результат. " * 40,
+        "emoji": "😀🎉🚀👍🏽" * 100,
+        "control characters": "\x01\x02\x03\x1b" * 400,
+    }
+
+
+@pytest.mark.parametrize("kind", samples())
+async def test_the_context_asked_of_ollama_holds_what_a_real_tokenizer_makes_of_a_text(
+    server: ModelServer, kind: str
+) -> None:
+    """The context is large enough for the prompt, of whatever it is, and not more than the next step above twice of it."""
+    text = samples()[kind]
+    text *= 20_000 // len(text) + 1
+    body = await asyncio.to_thread(look, server, "/tokenize", json.dumps({"content": text}).encode())
+    tokens = len(json.loads(body)["tokens"])
+    context = context_for(ask_for(text), answer_tokens=1)
+    assert tokens < context < 4 * max(tokens, 4096)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_server_killed_in_mid_stream_is_no_answer(mortal: ModelServer, transport: Transport, wire: str) -> None:
     """What had arrived is not taken for an answer."""
-    events = router(transport, at(server, wire), max_attempts=1).ask(ask_for("Tell a long story.", 500))
+    events = router(transport, at(mortal, wire), max_attempts=1).ask(ask_for("Tell a long story.", 500))
     with pytest.raises(RequestFailed) as caught:  # noqa: PT012  the error comes somewhere in the stream
         async for event in events:
             if isinstance(event, Text):
-                server.process.kill()
+                mortal.process.kill()
     assert caught.value.kind in {Kind.BROKEN_STREAM, Kind.NETWORK}
     assert caught.value.partial
 

@@ -22,6 +22,7 @@ from glossator_providers.router import RequestFailed, Router
 from glossator_providers.secrets import Secret
 from glossator_providers.transport import Transport
 from ollama_server import CHAT, MODEL, OllamaServer
+from stopped_time import StoppedTime
 
 pytestmark = pytest.mark.slow
 
@@ -67,21 +68,6 @@ def router(transport: Transport, provider: Provider, **options: Any) -> Router:
     return Router(
         (provider,), transport=transport, policy=Policy(), files=LocalFiles(), **({"max_attempts": 1} | options)
     )
-
-
-class StoppedTime:
-    """A clock that stands until it is told to run, and then no wait takes any time."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.running = asyncio.Event()
-
-    def clock(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        await self.running.wait()
-        self.now += seconds
 
 
 @pytest.mark.parametrize("stream", [True, False])
