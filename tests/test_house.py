@@ -29,6 +29,7 @@ FLOORS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"capabilities", "cost", "budget", "usage_ledger", "keys"}),
         frozenset({"models", "embedded", "embedded_child"}),
         frozenset({"discovery", "asking", "route", "checking"}),
+        frozenset({"state", "race"}),
         frozenset({"router"}),
         frozenset({"testing"}),
     ),

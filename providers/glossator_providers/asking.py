@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -53,6 +53,7 @@ class Heard:
     began: float
     model: str
     local: bool
+    stays: bool  # the request may not leave this machine
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
@@ -63,6 +64,34 @@ class Heard:
     first_token_seconds: float | None = None
     size: int = 0
     sent: bool = False  # the provider may have heard the question
+
+    def hear(self, delta: Delta, clock: Clock) -> None:
+        """Take what has come; raises ProviderError where it must not go on."""
+        # No pattern for these: it costs more than all the rest, and most deltas are these.
+        if isinstance(delta, (Text, Reasoning)):
+            if self.first_token_seconds is None:
+                self.first_token_seconds = clock() - self.began
+            self.size += len(delta.text)
+            if self.size > _LARGEST_ANSWER:
+                raise ProviderError(Kind.BROKEN_STREAM, "its answer does not end and was cut off")
+            (self.text if isinstance(delta, Text) else self.reasoning).append(delta.text)
+            return
+        match delta:
+            case Started(model, remote_host):
+                self.model = model or self.model
+                self.local = self.local and not remote_host
+                if remote_host and self.stays:
+                    raise ProviderError(
+                        Kind.FORBIDDEN,
+                        f"the server forwarded this private request to {remote_host} and was cut off; "
+                        f"remove the model {self.model}, or set OLLAMA_NO_CLOUD=1 where it runs",
+                    )
+            case Usage():
+                self.usage = delta
+            case Finished(reason, raw):
+                self.finish, self.finish_raw = reason, raw
+            case ToolCall():
+                self.calls.append(delta)
 
     def attempt(self, provider: Provider, error: ProviderError | None, *, now: float) -> Attempt:
         """Return this attempt as it is told when it is over."""
@@ -131,10 +160,11 @@ class Asking:
             return clear_probe(policy)
         return clear(Request(messages=()), policy=policy, files=self._files)
 
-    async def ask(
+    @asynccontextmanager
+    async def opened(
         self, provider: Provider, request: Request, cleared: Cleared, policy: Policy, *, until: float, heard: Heard
-    ) -> AsyncGenerator[Text | Reasoning]:
-        """Ask one provider once, note in *heard* what it says, and yield what is for the user."""
+    ) -> AsyncIterator[AsyncGenerator[Delta]]:
+        """Ask one provider once, and give the deltas of its answer; leaving the block closes the connection."""
         request = capabilities.fitting(request, provider)
         if self._prepare is not None:
             provider = await self._prepare(provider)
@@ -153,25 +183,14 @@ class Asking:
             response = await watchdog.wait(stack.enter_async_context(self._transport.send(call)))
             heard.allowances = allowances.read(response.headers)
             async with aclosing(_read(response, dialect, request, provider, watchdog)) as deltas:
-                async for delta in deltas:
-                    if isinstance(delta, Started) and delta.remote_host and cleared.decision.level is not Level.OPEN:
-                        raise ProviderError(
-                            Kind.FORBIDDEN,
-                            f"the server forwarded this private request to {delta.remote_host} and was cut off; "
-                            f"remove the model {provider.model}, or set OLLAMA_NO_CLOUD=1 where it runs",
-                        )
-                    _hear(heard, delta, self._clock)
-                    if isinstance(delta, (Text, Reasoning)):
-                        yield delta
+                yield deltas
 
-    async def told(self, caught: GlossatorError, provider: Provider, policy: Policy, *, partial: bool) -> ProviderError:
-        """Return a failure in the providers' vocabulary, and of a model that does not exist the names that come nearest."""
-        error = _as_provider_error(caught, provider, partial=partial)
+    async def name_nearest(self, error: ProviderError, provider: Provider, policy: Policy) -> None:
+        """Add to the word of a model that does not exist the names that come nearest."""
         if error.kind is Kind.NO_MODEL and provider.model:
             names = capabilities.nearest(provider.model, await self._names(provider, policy))
             if names:
                 error.message = f"{error.message}; the nearest names are {', '.join(names)}"
-        return error
 
     async def _names(self, provider: Provider, policy: Policy) -> Sequence[str]:
         """Return the models that a provider has: as it listed them, as a server on this machine lists them now, as is published."""
@@ -196,27 +215,6 @@ class Asking:
                 Kind.FORBIDDEN, f"its model {model} runs on another machine, and this may not leave this one"
             )
         return replace(provider, model=model)
-
-
-def _hear(heard: Heard, delta: Delta, clock: Clock) -> None:
-    if isinstance(delta, (Text, Reasoning)):  # no pattern: it costs more than all the rest, and most deltas are these
-        if heard.first_token_seconds is None:
-            heard.first_token_seconds = clock() - heard.began
-        heard.size += len(delta.text)
-        if heard.size > _LARGEST_ANSWER:
-            raise ProviderError(Kind.BROKEN_STREAM, "its answer does not end and was cut off")
-        (heard.text if isinstance(delta, Text) else heard.reasoning).append(delta.text)
-        return
-    match delta:
-        case Started(model, remote_host):
-            heard.model = model or heard.model
-            heard.local = heard.local and not remote_host
-        case Usage():
-            heard.usage = delta
-        case Finished(reason, raw):
-            heard.finish, heard.finish_raw = reason, raw
-        case ToolCall():
-            heard.calls.append(delta)
 
 
 async def _read(
@@ -251,7 +249,7 @@ async def _read(
     decoder.end()
 
 
-def _as_provider_error(error: GlossatorError, provider: Provider, *, partial: bool) -> ProviderError:
+def as_provider_error(error: GlossatorError, provider: Provider, *, partial: bool) -> ProviderError:
     """Return a failure in the providers' vocabulary, with the provider's name."""
     if not isinstance(error, ProviderError):
         kind = Kind.FORBIDDEN if isinstance(error, EgressDenied) else Kind.BAD_REQUEST

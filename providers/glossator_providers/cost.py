@@ -35,6 +35,12 @@ class Estimate:
 
 def estimate(request: Request, provider: Provider, *, at: datetime | None = None) -> Estimate:
     """Say beforehand what a request may cost at most with this provider, nothing being read from a cache."""
+    asked, answered = tokens_of(request), request.max_tokens or provider.max_tokens
+    return Estimate(asked, answered, account(Usage(asked, answered), provider, at=at))
+
+
+def tokens_of(request: Request) -> int:
+    """Estimate how many tokens a request is, without its answer."""
     asked = sum(
         count_tokens(message.text)
         + sum(count_tokens(call.name) + count_tokens(call.arguments) for call in message.calls)
@@ -44,8 +50,7 @@ def estimate(request: Request, provider: Provider, *, at: datetime | None = None
     asked += sum(count_tokens(tool.name + " " + tool.description + tool.schema) for tool in request.tools)
     if request.structure is not None:
         asked += count_tokens(request.structure.schema)
-    answered = request.max_tokens or provider.max_tokens
-    return Estimate(asked, answered, account(Usage(asked, answered), provider, at=at))
+    return asked
 
 
 def account(usage: Usage, provider: Provider, *, at: datetime | None = None) -> float | None:
@@ -54,7 +59,19 @@ def account(usage: Usage, provider: Provider, *, at: datetime | None = None) -> 
         return 0.0
     if usage.input_tokens is None and usage.output_tokens is None:
         return None
-    return published.price(provider, usage, at=at)
+    return published.price(provider, _billed(usage), at=at)
+
+
+def _billed(usage: Usage) -> Usage:
+    """Return the tokens that are paid for: Cohere bills fewer than it counts, https://docs.cohere.com/docs/how-does-cohere-pricing-work."""
+    if usage.billed_input_tokens is None and usage.billed_output_tokens is None:
+        return usage
+    asked, answered = usage.billed_input_tokens, usage.billed_output_tokens
+    return Usage(
+        usage.input_tokens if asked is None else asked,
+        usage.output_tokens if answered is None else answered,
+        usage.cached_tokens if asked is None else None,  # what is billed is said already without what was not
+    )
 
 
 def count_tokens(text: str) -> int:

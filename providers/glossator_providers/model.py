@@ -119,7 +119,8 @@ class Request:
     `roots` are the absolute paths of the workspace's folders. `provider` and `model` are set when the user named them.
     `max_tokens` bounds the answer; `None` leaves it to the provider's configuration. `temperature` is sent only if set.
     `background` says that nobody waits for the answer: where requests must wait, those of persons come first.
-    `thread` names the conversation or document that it belongs to, for those who keep a prompt cache warm.
+    `thread` names the conversation or document that it belongs to, for those who keep a prompt cache warm; `rule` the
+    checker's rule that it is about, so that it can be learned who answers to it well. Neither is sent.
     """
 
     messages: tuple[Message, ...]
@@ -138,6 +139,7 @@ class Request:
     structure: Structure | None = None
     background: bool = False
     thread: str | None = None
+    rule: str | None = None
 
 
 class FinishReason(enum.StrEnum):

@@ -18,13 +18,22 @@ Groups = Mapping[str, Sequence[str]]
 class Route:
     """Where a request would go: who may answer, in the order of asking, and who may not, with the reason in words.
 
-    `warnings` is what the user should know of it, such as a budget that is nearly spent.
+    `warnings` is what the user should know of it, such as a budget that is nearly spent; `reason` why the first is the first.
     """
 
     decision: Decision
     candidates: tuple[Provider, ...]
     refused: tuple[tuple[Provider, str], ...]
     warnings: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Two providers compared in daily use: so large a share of the requests that either may answer goes to the second first."""
+
+    between: tuple[str, str]
+    share: float = 0.5
 
 
 def named(request: Request, providers: Sequence[Provider], groups: Groups) -> list[Provider]:

@@ -12,20 +12,49 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 
-from glossator_providers.asking import Asking, Heard, Prepare
+from glossator_providers import cost, published
+from glossator_providers.asking import Asking, Heard, Prepare, as_provider_error
 from glossator_providers.catalog import Provider
-from glossator_providers.errors import EgressDenied, GlossatorError, PolicyRefusal, ProviderError, may_try_elsewhere
-from glossator_providers.model import Answer, Answered, Attempt, Chosen, Event, ModelInfo, Request, Restarted
+from glossator_providers.errors import (
+    EgressDenied,
+    GlossatorError,
+    Kind,
+    PolicyRefusal,
+    ProviderError,
+    may_try_elsewhere,
+)
+from glossator_providers.hedging import Hedge, hedge
+from glossator_providers.model import (
+    Answer,
+    Answered,
+    Attempt,
+    Chosen,
+    Event,
+    ModelInfo,
+    Reasoning,
+    Request,
+    Restarted,
+    Text,
+    Waiting,
+    Warned,
+    Who,
+)
 from glossator_providers.privacy import Cleared, Files, Policy, clear, is_near, judge
+from glossator_providers.race import first_to_speak
 from glossator_providers.retry import Patience, pause
-from glossator_providers.route import Groups, Route, named, nobody, objection
+from glossator_providers.route import Groups, Route, Split, named, nobody, objection
+from glossator_providers.state import Ended, State, size_of
+from glossator_providers.strategies import Asked, Candidate, Rule, Strategies
 from glossator_providers.transport import Transport
 from glossator_providers.watchdog import Clock, Sleep
 
 __all__ = ["RequestFailed", "Route", "Router"]
 
 DEADLINE = 300.0  # seconds for one request with all its attempts, unless a single attempt is allowed more
+_LARGE = 8_000  # tokens of a request from which on it is looked up who can hold it
+_NOTICED = 0.5  # seconds: a shorter wait is not worth a word
 
 
 class RequestFailed(ProviderError):
@@ -44,11 +73,45 @@ class RequestFailed(ProviderError):
         self.attempts = attempts
 
 
+class _AttemptFailed(Exception):
+    """One provider was asked once and failed; `shown` says that text was yielded, which must be taken back."""
+
+    def __init__(self, error: ProviderError, caught: GlossatorError, *, shown: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.caught = caught
+        self.shown = shown
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Who may be asked, in this order, and who not."""
+
+    asked: Asked
+    candidates: tuple[Candidate, ...]
+    route: Route
+    split: str = ""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One request on its way."""
+
+    request: Request
+    cleared: Cleared
+    plan: _Plan
+    until: float  # of the clock, when it has taken too long in all
+    tokens: int | None  # of the request and its longest answer, None where nobody counts them
+    attempts: list[Attempt] = field(default_factory=list)
+
+
 class Router:
     """The providers and the rules by which requests go to them.
 
     `providers` and `policy` may be replaced between requests: after discovery, after a change of the configuration.
     *prepare* makes a provider ready before it is asked (starts the embedded server). `max_attempts` counts per provider.
+    *state* is what requests have learned; routers of one process share it. With *hedged*, a second provider is asked where
+    the first is later than it usually is.
     """
 
     def __init__(
@@ -61,6 +124,10 @@ class Router:
         strategy: str = "local-first",
         order: Sequence[str] = (),
         groups: Groups | None = None,
+        rules: Iterable[Rule] = (),
+        split: Split | None = None,
+        state: State | None = None,
+        hedged: bool = False,
         clock: Clock = time.monotonic,
         sleep: Sleep = asyncio.sleep,
         random: Callable[[], float] = random.random,
@@ -70,16 +137,26 @@ class Router:
     ) -> None:
         self.providers = tuple(providers)
         self.policy = policy
+        self.preferred: str | None = None
+        self.state = state or State(clock=clock, sleep=sleep)
         self._files = files
         self._asking = Asking(transport, files=files, clock=clock, sleep=sleep, prepare=prepare)
-        self._strategy = strategy
+        rules = tuple(rules)
+        self._strategies = Strategies(
+            strategy, chance=random, order=order, groups=groups, rules=rules, adaptive=self.state.adaptive
+        )
+        self._by_price = "cheapest" in {strategy, *(rule.use for rule in rules)}
         self._order = tuple(order)
         self._groups = groups or {}
+        self._split = split
+        self._hedged = hedged
         self._clock = clock
         self._sleep = sleep
         self._random = random
         self._patience = Patience(attempts=max_attempts)
         self._deadline = deadline
+        self._prices: dict[Who, tuple[float, float] | None] = {}  # dollars for a million tokens asked and answered
+        self._windows: dict[Who, int | None] = {}  # tokens
 
     def replace(self, providers: Iterable[Provider]) -> None:
         """Take these providers from the next request on."""
@@ -92,7 +169,7 @@ class Router:
         except PolicyRefusal as refusal:
             decision = judge(request, policy=self.policy, files=self._files)
             return Route(decision, (), tuple((provider, str(refusal)) for provider in self.providers))
-        return self._route(request, cleared)
+        return self._plan(request, cleared).route
 
     async def ask(self, request: Request) -> AsyncGenerator[Event]:
         """Yield what happens until one model has answered; raises PolicyRefusal, NoProvider, EgressDenied, RequestFailed.
@@ -100,33 +177,28 @@ class Router:
         Every attempt begins with Chosen. Restarted takes back all text since then. Closing the iterator closes the connection.
         """
         cleared = clear(request, policy=self.policy, files=self._files)
-        route = self._route(request, cleared)
-        if not route.candidates:
-            raise nobody(request, route, self.providers, self.policy)
-        attempts: list[Attempt] = []
-        until = self._clock() + max(self._deadline, *(provider.timeouts.total for provider in route.candidates))
-        for provider in route.candidates:
-            alone = provider is route.candidates[-1]
+        turn = await self._begin(request, cleared)
+        for message in turn.plan.route.warnings:
+            yield Warned(message)
+        *_, last = turn.plan.candidates
+        for candidate in turn.plan.candidates:
+            alone = candidate is last
             for tries in itertools.count(1):
-                yield Chosen(provider.name, provider.model, self._is_local(provider))
-                heard = Heard(self._clock(), provider.model, self._is_local(provider))
+                if not alone and not self.state.breakers.permits(_who(candidate)):
+                    break
                 try:
-                    async with aclosing(
-                        self._asking.ask(provider, request, cleared, self.policy, until=until, heard=heard)
-                    ) as events:
+                    async with aclosing(self._story(turn, candidate, alone=alone, tries=tries)) as events:
                         async for event in events:
                             yield event
-                except GlossatorError as caught:
-                    error = await self._asking.told(caught, provider, self.policy, partial=bool(heard.text))
-                    attempts.append(heard.attempt(provider, error, now=self._clock()))
-                    wait = self._pause(error, tries=tries, alone=alone, until=until)
-                    if wait is None and (alone or not may_try_elsewhere(error.kind) or self._clock() >= until):
-                        raise _failure(caught, error, attempts) from None
+                except _AttemptFailed as failed:
+                    wait, shown, error = (
+                        self._wait_or_raise(turn, failed, tries, alone=alone),
+                        failed.shown,
+                        failed.error,
+                    )
                 else:
-                    attempts.append(heard.attempt(provider, None, now=self._clock()))
-                    yield Answered(heard.answer(provider, attempts, bound=request.max_tokens or provider.max_tokens))
                     return
-                if heard.text or heard.reasoning:
+                if shown:
                     yield Restarted(error)
                 if wait is None:
                     break
@@ -148,46 +220,219 @@ class Router:
         """Find a provider's key and ask its address, without it, whether anybody is there; raises ProviderError or EgressDenied."""
         await self._asking.reach(provider, self.policy)
 
-    def _route(self, request: Request, cleared: Cleared) -> Route:
-        """Filter by clearance before anything else, then by what the request names, then put into order."""
-        candidates: list[Provider] = []
+    async def _begin(self, request: Request, cleared: Cleared) -> _Turn:
+        """Learn what the order depends on, and put those who may be asked into it; raises where there is nobody."""
+        await self.state.refresh()
+        await self._look_up(request)
+        tokens: int | None = None
+        if self.state.budgets or any(provider.limits.tokens_per_minute for provider in self.providers):
+            tokens = cost.tokens_of(request)
+        plan = self._parted(self._plan(request, cleared, tokens=tokens, news=True), request)
+        if not plan.candidates:
+            raise nobody(request, plan.route, self.providers, self.policy)
+        longest = max(candidate.provider.timeouts.total for candidate in plan.candidates)
+        return _Turn(request, cleared, plan, self._clock() + max(self._deadline, longest), tokens)
+
+    async def _look_up(self, request: Request) -> None:
+        """Find prices and windows that are published, where the order depends on them: that imports a large module."""
+        wanted = [provider for provider in self.providers if not self._is_local(provider) and provider.model]
+        if request.model is not None:
+            wanted = [replace(provider, model=request.model) for provider in wanted]
+        prices = [
+            one
+            for one in wanted
+            if (self._by_price or self.state.budgets) and (one.name, one.model) not in self._prices
+        ]
+        windows = [one for one in wanted if size_of(request) > _LARGE and (one.name, one.model) not in self._windows]
+        if prices or windows:
+            await asyncio.to_thread(self._find, prices, windows)
+
+    def _find(self, prices: Iterable[Provider], windows: Iterable[Provider]) -> None:
+        for provider in prices:
+            self._prices[provider.name, provider.model] = published.prices(provider)
+        for provider in windows:
+            self._windows[provider.name, provider.model] = published.context_tokens(provider)
+
+    def _plan(self, request: Request, cleared: Cleared, *, tokens: int | None = None, news: bool = False) -> _Plan:
+        """Filter by clearance before anything else, then by what the request names and the budget, then put into order."""
+        size = size_of(request) if tokens is None else tokens
+        asked = Asked(
+            request.task,
+            size,
+            request.max_tokens or 0,
+            cleared.decision.level,
+            request.thread,
+            request.background,
+            request.rule,
+        )
+        candidates: list[Candidate] = []
         refused: list[tuple[Provider, str]] = []
+        verdicts = []
         for provider in named(request, self.providers, self._groups):
             reason = objection(provider, cleared, self.policy)
             if reason is None and provider.toy and not self._is_wanted(provider, request):
                 reason = "it is a toy, asked only by its name"
             if reason is None:
-                candidates.append(provider)
+                verdict = self.state.allows(
+                    provider, self._estimate(asked, request, provider), local=self._is_local(provider)
+                )
+                reason = verdict.refusal
+                verdicts.append(verdict)
+            if reason is None:
+                candidates.append(self._candidate(asked, request, provider))
             else:
                 refused.append((provider, reason))
-        if request.provider not in self._groups:
-            candidates.sort(key=self._rank)
-        return Route(cleared.decision, tuple(candidates), tuple(refused))
+        first = next((name for name in (request.provider, self.preferred) if name is not None), None)
+        arranged = self._strategies.arrange(asked, candidates, first=() if first is None else (first,))
+        route = Route(
+            cleared.decision,
+            tuple(candidate.provider for candidate in arranged.candidates),
+            (*refused, *((candidate.provider, reason) for candidate, reason in arranged.refused)),
+            self.state.news(verdicts, arranged.warnings) if news else (),
+            arranged.reason,
+        )
+        return _Plan(asked, arranged.candidates, route)
+
+    def _candidate(self, asked: Asked, request: Request, provider: Provider) -> Candidate:
+        who = (provider.name, provider.model)
+        estimate = self._estimate(asked, request, provider)
+        return Candidate(
+            provider,
+            self._is_local(provider),
+            health=self.state.health.view(who),
+            dollars=estimate.dollars,
+            context_tokens=provider.capabilities.context_tokens or self._windows.get(who),
+            active=self.state.active[who],
+            available=self.state.available(provider, tokens=estimate.input_tokens + estimate.output_tokens),
+        )
+
+    def _estimate(self, asked: Asked, request: Request, provider: Provider) -> cost.Estimate:
+        """Say what a request may cost at most, as far as prices are at hand."""
+        answered = request.max_tokens or provider.max_tokens
+        if self._is_local(provider):
+            return cost.Estimate(asked.input_tokens, answered, 0.0)
+        price = self._prices.get((provider.name, provider.model))
+        dollars = None if price is None else (price[0] * asked.input_tokens + price[1] * answered) / 1e6
+        return cost.Estimate(asked.input_tokens, answered, dollars)
+
+    def _parted(self, plan: _Plan, request: Request) -> _Plan:
+        """Let the user's comparison of two providers decide which of them comes first, where both may answer."""
+        split = self._split
+        if split is None or request.provider is not None or self.preferred is not None:
+            return plan
+        by_name = {candidate.name: candidate for candidate in plan.candidates}
+        if not set(split.between) <= by_name.keys():
+            return plan
+        arm = split.between[self._random() < split.share]
+        others = tuple(candidate for candidate in plan.candidates if candidate.name != arm)
+        return replace(plan, candidates=(by_name[arm], *others), split=arm)
+
+    def _story(self, turn: _Turn, candidate: Candidate, *, alone: bool, tries: int) -> AsyncGenerator[Event]:
+        """Return one attempt, or, where the user wants that and the first is late, the sooner one of two."""
+        story = self._attempt(turn, candidate, alone=alone)
+        beside = self._beside(turn, candidate) if self._hedged and tries == 1 else None
+        if beside is None:
+            return story
+
+        def second() -> AsyncGenerator[Event]:
+            return self._attempt(turn, beside.candidate, alone=False)
+
+        return first_to_speak(story, second, seconds=beside.seconds, sleep=self._sleep)
+
+    def _beside(self, turn: _Turn, candidate: Candidate) -> Hedge | None:
+        following = turn.plan.candidates[turn.plan.candidates.index(candidate) :]
+        usual = self.state.health.hedge_after(_who(candidate), size=turn.plan.asked.input_tokens)
+        return hedge(turn.plan.asked, following, usual=usual)
+
+    async def _attempt(self, turn: _Turn, candidate: Candidate, *, alone: bool) -> AsyncGenerator[Event]:
+        """Ask one provider once, when it is this request's turn; ends with Answered or raises _AttemptFailed."""
+        request, state = turn.request, self.state
+        provider = candidate.provider if alone else self._hurried(turn, candidate)
+        yield Chosen(provider.name, provider.model, candidate.local)
+        estimate = self._estimate(turn.plan.asked, request, provider)
+        tokens = estimate.input_tokens + estimate.output_tokens if provider.limits.tokens_per_minute else 0
+        longest = turn.until - self._clock() if alone else self._patience.elsewhere
+        wait = state.limiter.expected(provider, tokens)
+        if wait is not None and _NOTICED <= wait.seconds <= longest:
+            yield Waiting(provider.name, wait.seconds, wait.reason)
+        stays = bool(turn.cleared.decision.level)
+        heard = Heard(self._clock(), provider.model, candidate.local, stays)
+        begun = cancelled = False
+        caught: GlossatorError | None = None
+        error: ProviderError | None = None
+        try:
+            async with state.limiter.turn(
+                provider, tokens, background=request.background, longest=max(0.0, longest)
+            ) as ticket:
+                self._enter(candidate, alone=alone)
+                begun = cancelled = True
+                heard.began = self._clock()
+                state.active[_who(candidate)] += 1
+                self._strategies.began(provider.name)
+                with state.reserved.hold(provider.name, estimate):
+                    async with self._asking.opened(
+                        provider, request, turn.cleared, self.policy, until=turn.until, heard=heard
+                    ) as deltas:
+                        async for delta in deltas:
+                            heard.hear(delta, self._clock)
+                            if isinstance(delta, (Text, Reasoning)):
+                                yield delta
+                ticket.settle((heard.usage.input_tokens or 0) + (heard.usage.output_tokens or 0))
+            cancelled = False
+        except GlossatorError as problem:
+            cancelled = False
+            caught, error = problem, as_provider_error(problem, provider, partial=bool(heard.text))
+            await self._asking.name_nearest(error, provider, self.policy)
+        finally:
+            if begun:
+                attempt = heard.attempt(provider, error, now=self._clock())
+                turn.attempts.append(attempt)
+                state.ended(Ended(request, provider, heard, attempt, caught, cancelled, turn.plan.split))
+        if error is not None and caught is not None:
+            raise _AttemptFailed(error, caught, shown=bool(heard.text or heard.reasoning))
+        self._strategies.answered(turn.plan.asked, provider.name)
+        yield Answered(heard.answer(provider, turn.attempts, bound=request.max_tokens or provider.max_tokens))
+
+    def _hurried(self, turn: _Turn, candidate: Candidate) -> Provider:
+        """Return the provider with less patience for its first word, where it is known to speak sooner and others could answer."""
+        timeouts = candidate.provider.timeouts
+        limit = self.state.health.first_token_limit(
+            _who(candidate), timeouts.first_token, size=turn.plan.asked.input_tokens
+        )
+        if limit >= timeouts.first_token:
+            return candidate.provider
+        return replace(candidate.provider, timeouts=replace(timeouts, first_token=limit))
+
+    def _enter(self, candidate: Candidate, *, alone: bool) -> None:
+        """Take leave to ask; raises ProviderError where it rests after failures and others could answer."""
+        who = _who(candidate)
+        if not self.state.breakers.enter(who) and not alone:
+            seconds = self.state.breakers.retry_in(who)
+            raise ProviderError(
+                Kind.OVERLOADED,
+                f"it was not asked: it rests after failures, and is asked again in {seconds:.0f} s",
+                retry_after=max(seconds, self._patience.elsewhere),
+                provider=candidate.name,
+            )
 
     def _is_wanted(self, provider: Provider, request: Request) -> bool:
-        return request.provider is not None or provider.name in self._order
+        return request.provider is not None or provider.name == self.preferred or provider.name in self._order
 
     def _is_local(self, provider: Provider) -> bool:
         """Say whether its address is this machine's or a trusted host's; the kind alone says nothing of that."""
         return is_near(provider, self.policy.trusted_hosts)
 
-    def _rank(self, provider: Provider) -> tuple[bool, int]:
-        """Rank by place where the strategy says so, then by the user's order; the rest stay as they were configured."""
-        away = self._strategy == "local-first" and not self._is_local(provider)
-        position = self._order.index(provider.name) if provider.name in self._order else len(self._order)
-        return away, position
-
-    def _pause(self, error: ProviderError, *, tries: int, alone: bool, until: float) -> float | None:
-        return pause(
-            error,
-            tries=tries,
-            alone=alone,
-            remaining=until - self._clock(),
-            chance=self._random(),
-            patience=self._patience,
-        )
+    def _wait_or_raise(self, turn: _Turn, failed: _AttemptFailed, tries: int, *, alone: bool) -> float | None:
+        """Return the seconds until the same provider is asked again, None for the next one; raises what ends the request."""
+        error, remaining = failed.error, turn.until - self._clock()
+        chance, patience = self._random(), self._patience
+        wait = pause(error, tries=tries, alone=alone, remaining=remaining, chance=chance, patience=patience)
+        if wait is not None or not (alone or not may_try_elsewhere(error.kind) or remaining <= 0):
+            return wait
+        if isinstance(failed.caught, EgressDenied):
+            raise failed.caught  # the door's own word stays the door's
+        raise RequestFailed(error, tuple(turn.attempts))
 
 
-def _failure(caught: GlossatorError, error: ProviderError, attempts: Sequence[Attempt]) -> GlossatorError:
-    """Return what to raise when nobody is left; the door's own word stays the door's."""
-    return caught if isinstance(caught, EgressDenied) else RequestFailed(error, tuple(attempts))
+def _who(candidate: Candidate) -> Who:
+    return candidate.name, candidate.provider.model

@@ -16,7 +16,7 @@ import os
 import statistics
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -184,11 +184,10 @@ class Summary:
 class UsageLedger:
     """The ledger at *path*; the file is made when the first row is written, readable by its owner alone.
 
-    `problem` says what is wrong with it now. Nothing here raises for that.
+    Nothing here raises for what is wrong with the file: `problem` says it, in the same words as long as it is the same.
     """
 
     def __init__(self, path: Path, *, now: Now | None = None) -> None:
-        self.problem: str | None = None
         self._path = path
         self._now = now or _utc_now
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="usage-ledger")
@@ -198,17 +197,27 @@ class UsageLedger:
         self._identity: tuple[int, int] | None = None
         self._unwritten: deque[Entry] = deque(maxlen=_UNWRITTEN)
         self._folded = False
-        self._told: set[str] = set()
-        self._news: str | None = None
+        self._trouble: str | None = None
+        self._damage: str | None = None
 
-    async def record(self, entry: Entry) -> str | None:
-        """Write a row; whoever stops waiting does not stop it. Return what the user should know, each thing once.
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the file now, or was so wrong that counting began anew."""
+        return self._trouble or self._damage
 
-        After `aclose` nothing is written any more.
+    async def record(self, entry: Entry) -> None:
+        """Write a row; whoever stops waiting does not stop it. After `aclose` nothing is written any more."""
+        if not self._closed:
+            await self._do(lambda: self._write(entry, patience=_PATIENCE))
+
+    def enqueue(self, make: Callable[[], Entry]) -> None:
+        """Have a row made and written without waiting; whoever asks for sums after that finds it in them.
+
+        *make* is called on the ledger's thread, where it may take its time: to look up a price takes a moment.
         """
-        if self._closed:
-            return None
-        return await self._do(lambda: self._write(entry, patience=_PATIENCE))
+        if not self._closed:
+            written = self._thread.submit(lambda: self._write(make(), patience=_PATIENCE))
+            written.add_done_callback(Future.result)  # what *make* raises is told by the thread pool, not swallowed
 
     def enqueue(self, make: Callable[[], Entry]) -> None:
         """Write the row that *make* returns as soon as possible; nobody waits, and `problem` tells what is wrong.
@@ -245,7 +254,7 @@ class UsageLedger:
         # Shielded: a row whose request is cancelled at this moment is written all the same.
         return await asyncio.shield(asyncio.wrap_future(self._thread.submit(work)))
 
-    def _write(self, entry: Entry | None, *, patience: float) -> str | None:
+    def _write(self, entry: Entry | None, *, patience: float) -> None:
         if entry is not None:
             self._unwritten.append(entry)
 
@@ -270,8 +279,6 @@ class UsageLedger:
             if entry is not None:
                 patience = 0.0  # where others hold the file for long, that costs only the first row its time
         self._try(write, create=True)
-        news, self._news = self._news, None
-        return news
 
     def _sum(self, since: int) -> Mapping[str, Spent]:
         rows = self._try(lambda connection: connection.execute(_SPENT, (since,)).fetchall()) or ()
@@ -312,7 +319,7 @@ class UsageLedger:
                 self._fail(error)
                 return None
             if not self._unwritten:
-                self.problem = None
+                self._trouble = None
             return reply
         return None
 
@@ -352,9 +359,7 @@ class UsageLedger:
                     self._path.with_name(self._path.name + suffix).rename(self._path.with_name(name + suffix))
         except OSError:
             return False
-        self._tell(
-            "damaged", f"the usage ledger {self._path} was damaged; it is kept as {name}, and counting begins anew"
-        )
+        self._damage = f"the usage ledger {self._path} was damaged; it is kept as {name}, and counting began anew"
         return True
 
     def _close(self) -> None:
@@ -368,16 +373,9 @@ class UsageLedger:
     def _fail(self, error: Exception) -> None:
         """Note what is wrong; the file is opened afresh next time, for what was wrong with it may be over."""
         self._close()
-        what, reason = _explain(error)
-        kept = "requests go on, and are counted in this process alone until it can be written"
-        self.problem = f"the usage ledger {self._path} {reason}; {kept}"
-        if what != "busy" or len(self._unwritten) >= _BUSY_TRIES:
-            self._tell(what, self.problem)
-
-    def _tell(self, what: str, message: str) -> None:
-        if what not in self._told:
-            self._told.add(what)
-            self._news = message
+        if not _is_busy(error) or len(self._unwritten) >= _BUSY_TRIES:
+            kept = "requests go on, and are counted in this process alone until it can be written"
+            self._trouble = f"the usage ledger {self._path} {_explain(error)}; {kept}"
 
 
 class _NewerSchemaError(Exception):
@@ -428,25 +426,31 @@ def _is_damaged(error: BaseException) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _explain(error: Exception) -> tuple[str, str]:
-    """Return a failure's name, and what to say of the ledger."""
+def _is_busy(error: BaseException) -> bool:
+    import sqlite3
+
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _explain(error: Exception) -> str:
+    """Return what to say of the ledger."""
     import sqlite3
 
     if isinstance(error, _NewerSchemaError):
-        return "newer", "was written by a newer version of Glossator and is left as it is: upgrade this one"
+        return "was written by a newer version of Glossator and is left as it is: upgrade this one"
     if isinstance(error, OSError):
-        return "closed", f"cannot be opened ({error.strerror or type(error).__name__})"
+        return f"cannot be opened ({error.strerror or type(error).__name__})"
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # https://sqlite.org/rescode.html: the primary code
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return "busy", "is held by another program"
+            return "is held by another program"
         case sqlite3.SQLITE_FULL:
-            return "full", "cannot grow, the disk is full: make room"
+            return "cannot grow, the disk is full: make room"
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_AUTH:
-            return "closed", "cannot be written: see who may write to it and to its folder"
+            return "cannot be written: see who may write to it and to its folder"
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return "damaged", "is damaged and will be set aside when the next row is written"
+            return "is damaged and will be set aside when the next row is written"
         case _:
-            return "failing", f"cannot be used ({error})"
+            return f"cannot be used ({error})"
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
