@@ -219,14 +219,6 @@ class UsageLedger:
             written = self._thread.submit(lambda: self._write(make(), patience=_PATIENCE))
             written.add_done_callback(Future.result)  # what *make* raises is told by the thread pool, not swallowed
 
-    def enqueue(self, make: Callable[[], Entry]) -> None:
-        """Write the row that *make* returns as soon as possible; nobody waits, and `problem` tells what is wrong.
-
-        *make* is called on the ledger's thread, where it may take its time.
-        """
-        if not self._closed:
-            self._thread.submit(lambda: self._write(make(), patience=_PATIENCE))
-
     async def spent(self, since: datetime) -> Mapping[str, Spent]:
         """Return what each provider beyond this machine has cost since then, all servers together."""
         return await self._do(lambda: self._sum(_milliseconds(since)))
