@@ -10,7 +10,7 @@ from glossator_providers import aws
 from glossator_providers.catalog import Provider, host_of, is_loopback
 from glossator_providers.dialects.dialect import Payload
 from glossator_providers.errors import ConfigError, Kind, ProviderError
-from glossator_providers.secrets import Secret
+from glossator_providers.secrets import Secret, Token
 
 SECONDS = 30.0  # to find AWS credentials, which may have to be asked for
 
@@ -82,13 +82,19 @@ def sign(
             return (("x-goog-api-key", Secret(provider.key.reveal(), source=provider.key.source)),)
         if provider.row.auth == "api-key" and not _is_token(provider.key):
             return (("api-key", Secret(provider.key.reveal(), source=provider.key.source)),)
-        return (("authorization", provider.key.prefixed("Bearer ")), *_payer(provider))
+        bearer = provider.key.prefixed("Bearer ")  # first: it fetches the key, which may bring the name of who pays
+        return (("authorization", bearer), *_payer(provider))
     except ConfigError as error:
         raise _refusal(provider, str(error)) from error
 
 
 def _payer(provider: Provider) -> Headers:
-    """Return the headers that say who of several pays, https://platform.openai.com/docs/api-reference/authentication."""
+    """Return the headers that say who of several pays, https://platform.openai.com/docs/api-reference/authentication.
+
+    Google's is https://cloud.google.com/docs/quotas/set-quota-project.
+    """
+    if isinstance(provider.key, Token) and provider.key.payer is not None:
+        return (("x-goog-user-project", provider.key.payer),)
     if not provider.row.organization_env:
         return ()
     named = (("openai-organization", provider.organization), ("openai-project", provider.project))

@@ -34,6 +34,7 @@ from glossator_providers.config_file import did_you_mean, mistake, read_table, v
 from glossator_providers.errors import ConfigError
 from glossator_providers.privacy.policy import Policy
 from glossator_providers.secrets import Secret, from_command, from_environment
+from glossator_providers.strategies import BUILT_IN
 
 ORGANISATION_FILE = Path("/etc/glossator/policy.toml")
 EMBEDDED_ADDRESS = "http://localhost/v1"  # what an embedded model's requests say, whose socket is known once it runs
@@ -43,7 +44,24 @@ TOY = "toy"  # the model of an embedded provider that shows that any model runs
 # What people call the kinds in LLM_PROVIDER.
 _OTHER_NAMES = {"claude": "anthropic", "grok": "xai", "google": "gemini"}
 _AZURE = ("azure", "azure-responses")
-STRATEGIES = ("local-first", "priority", "fastest", "cheapest", "round-robin", "random", "load-balanced", "sticky")
+_VERSION = r"[\w.-]{1,64}"
+_AZURE_ENDPOINT, _AZURE_VERSION = "AZURE_OPENAI_ENDPOINT", "OPENAI_API_VERSION"
+# Whose address is not one but many: their usual variables and credentials go nowhere else. Not all of AWS's and Azure's
+# hosts count, for on most of them anybody may run a server.
+_OWNERS: Mapping[str, tuple[str, re.Pattern[str]]] = {
+    "google": ("Google", re.compile(r".+\.googleapis\.com")),
+    "aws": (  # https://docs.aws.amazon.com/general/latest/gr/bedrock.html, also in AWS's other partitions
+        "AWS",
+        re.compile(
+            r"(?:.+\.)?bedrock(?:-runtime|-mantle)?(?:-fips)?\.[a-z0-9-]+\.(?:vpce\.)?"
+            r"(?:amazonaws\.(?:com|com\.cn|eu)|api\.aws|c2s\.ic\.gov|sc2s\.sgov\.gov)"
+        ),
+    ),
+    "api-key": (  # https://learn.microsoft.com/azure/ai-services/cognitive-services-custom-subdomains
+        "Azure",
+        re.compile(r".+\.(?:openai|services\.ai|cognitiveservices)\.azure\.(?:com|us|cn)"),
+    ),
+}
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _STORES = ("redis", "rediss", "valkey", "valkeys")
 # From the loosest to the strictest.
@@ -112,7 +130,7 @@ class ProviderSettings(_Table):
     location: Location | None = Field(default=None, description="of Google Cloud, for Vertex AI, such as us-central1")
     max_tokens: int = Field(default=4096, gt=0)
     api_version: str | None = Field(
-        default=None, pattern=r"^[\w.-]{1,64}$", description="of Azure's older API, whose address holds the deployment"
+        default=None, pattern=rf"^{_VERSION}$", description="of Azure's older API, whose address holds the deployment"
     )
     timeout: TimeoutSettings = TimeoutSettings()
     limits: LimitSettings = LimitSettings()
@@ -130,20 +148,7 @@ class ProviderSettings(_Table):
     @field_validator("base_url")
     @classmethod
     def _need_an_address(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            usable = False
-        if not usable:
-            raise mistake("this is not an address such as https://host/path or http://127.0.0.1:8080")
-        if parts.username or parts.password:
-            raise mistake("an address holds no user and no password: name the key with key_env")
-        if parts.query or parts.fragment:
-            raise mistake("an address ends with its path: remove what follows ? or #")
-        return url.rstrip("/")
+        return None if url is None else _checked_address(url)
 
     @model_validator(mode="after")
     def _belong_together(self) -> ProviderSettings:
@@ -153,7 +158,7 @@ class ProviderSettings(_Table):
             raise mistake(f"{' and '.join(ways)} exclude each other: keep one")
         if self.base_url is not None and self.kind == "embedded":
             raise mistake("an embedded model has no base_url: it runs in a process of its own")
-        if self.base_url is None and row.base_url is None and self.kind != "embedded":
+        if self.base_url is None and row.base_url is None and self.kind not in ("embedded", *_AZURE):
             raise mistake(f"the kind {self.kind!r} needs a base_url")
         if self.model is None and self.kind == "embedded":
             raise mistake('name the model: model = "/path/to/model.gguf", or "toy" to see any model run')
@@ -165,10 +170,17 @@ class ProviderSettings(_Table):
         elsewhere = (
             self.base_url is not None and row.base_url is not None and _origin(self.base_url) != _origin(row.base_url)
         )
-        if row.auth == "google" and self.base_url and not ways and not (_is_googles(self.base_url) or _is_local(self)):
+        if (
+            row.auth in _OWNERS
+            and self.base_url
+            and not ways
+            and not (_is_owners(self.base_url, row) or _is_local(self))
+        ):
+            owner, _ = _OWNERS[row.auth]
+            same = f', even if it is the same: key_env = "{row.key_env[0]}"' if row.key_env else ""
             raise mistake(
-                "base_url is not an address of Google's, so Google's credentials are not sent there: name the key for it "
-                "with key_env"
+                f"base_url is not an address of {owner}'s, so {owner}'s credentials are not sent there: name the key for it "
+                f"with key_env{same}"
             )
         if elsewhere and row.key_env and not ways and not _is_local(self):
             raise mistake(
@@ -222,7 +234,7 @@ class RouterSettings(_Table):
 
     strategy: str = Field(
         default="local-first",
-        description=f"{', '.join(STRATEGIES)}, or a function of your own as package.module:function",
+        description=f"{', '.join(BUILT_IN)}, or a function of your own as package.module:function",
     )
     order: tuple[str, ...] = ()
     groups: dict[Name, tuple[str, ...]] = {}
@@ -233,7 +245,6 @@ class RouterSettings(_Table):
     hedge: bool = Field(
         default=False, description="ask a second provider when the first is later than it usually is: costs more"
     )
-    adaptive: bool = Field(default=False, description="learn on this machine who answers what well")
     quota: str | None = Field(
         default=None, description="redis://host:port of a store in which a team's limits are counted together"
     )
@@ -244,10 +255,10 @@ class RouterSettings(_Table):
     @field_validator("strategy")
     @classmethod
     def _know_the_strategy(cls, strategy: str) -> str:
-        if strategy not in STRATEGIES and not _FUNCTION.fullmatch(strategy):
+        if strategy not in BUILT_IN and not _FUNCTION.fullmatch(strategy):
             raise mistake(
-                f"the strategy {strategy!r} is not known{did_you_mean(strategy, STRATEGIES)}; there are "
-                f"{', '.join(STRATEGIES)}, and functions of your own as package.module:function"
+                f"the strategy {strategy!r} is not known{did_you_mean(strategy, BUILT_IN)}; there are "
+                f"{', '.join(BUILT_IN)}, and functions of your own as package.module:function"
             )
         return strategy
 
@@ -328,7 +339,7 @@ class Config(_Table):
         known = {*self.providers, *ROWS, *self.router.groups}
         router = self.router
         named = [*router.order, *(name for group in router.groups.values() for name in group)]
-        named += [rule.use for rule in router.rules if rule.use not in STRATEGIES]
+        named += [rule.use for rule in router.rules if rule.use not in BUILT_IN]
         named += router.split.between if router.split is not None else ()
         for name in named:
             if name not in known:
@@ -415,7 +426,6 @@ def load(sources: Sources) -> Loaded:
         merge.take_project_file(root / PROJECT_FILE)
     for path in sources.organisation:
         merge.take_organisation_file(path)
-    merge.tell_what_is_not_done_yet()
     return Loaded(merge.config, merge.origins, tuple(merge.problems))
 
 
@@ -604,13 +614,6 @@ class _Merge:
             self._hosts = frozenset(hosts)
             self._set_privacy({"trusted_hosts": hosts}, str(path))
 
-    def tell_what_is_not_done_yet(self) -> None:
-        """Tell the user of settings that are understood but that nothing obeys yet."""
-        if self.config.budget != BudgetSettings():
-            self.problems.append(
-                Problem(self.origins.get("budget", "budget"), "budgets are not enforced by this version")
-            )
-
     def _take(self, table: Mapping[str, Any], *, source: str, text: str = "") -> None:
         """Lay a table over what is there."""
         merged = _laid_over(self.config.model_dump(mode="json", exclude_unset=True), table)
@@ -666,14 +669,17 @@ _EDITOR_MAY_ROUTE = frozenset({"strategy", "order", "groups", "rules", "max_retr
 
 def _configured(name: str, settings: ProviderSettings, environment: Mapping[str, str]) -> Provider:
     row = ROWS[settings.kind]
+    own_key = _key(settings, row, environment)
+    if settings.kind in _AZURE and settings.base_url is None:
+        settings = _at_azures_endpoint(name, settings, environment)
     model = settings.model or row.default_model or ""
     if settings.kind == "embedded" and model != TOY:
         model = str(Path(model).expanduser())
-    key, project, location = _key(settings, row, environment), settings.project, settings.location
+    key, project, location = own_key, settings.project, settings.location
     if row.auth == "google":
         project = project or (_named(row.project_env, environment, _PROJECT) if key is None else None)
         location = location or _named(row.location_env, environment, _LOCATION)
-        if key is None and project is not None and (settings.base_url is None or _is_googles(settings.base_url)):
+        if key is None and project is not None and (settings.base_url is None or _is_owners(settings.base_url, row)):
             from glossator_providers.google_tokens import find_token  # with the HTTP client's door, wanted by few
 
             key = find_token(environment)
@@ -705,6 +711,41 @@ def _configured(name: str, settings: ProviderSettings, environment: Mapping[str,
         capabilities=Capabilities(**settings.capabilities.model_dump()),
         api_version=settings.api_version,
     )
+
+
+def _at_azures_endpoint(name: str, settings: ProviderSettings, environment: Mapping[str, str]) -> ProviderSettings:
+    """Take the address of a resource, and the older API's version, from the variables that hold its key's company.
+
+    They are those of https://github.com/openai/openai-python/blob/main/src/openai/lib/azure.py; a version goes with the
+    address that stands beside it, so one without the other says nothing. Raises ConfigError where there is no address.
+    """
+    endpoint = environment.get(_AZURE_ENDPOINT, "").strip()
+    if not endpoint:
+        raise ConfigError(f"providers.{name}: the kind {settings.kind!r} needs a base_url, or {_AZURE_ENDPOINT}")
+    try:
+        address = _checked_address(endpoint)
+    except ValueError as error:
+        raise ConfigError(f"{_AZURE_ENDPOINT}: {error}") from None
+    version = settings.api_version or environment.get(_AZURE_VERSION, "").strip() or None
+    if version is not None and not re.fullmatch(_VERSION, version):
+        raise ConfigError(f"{_AZURE_VERSION}: {version[:60]!r} is no version such as 2024-10-21; correct the variable")
+    return settings.model_copy(update={"base_url": address, "api_version": version})
+
+
+def _checked_address(url: str) -> str:
+    """Return an address without a slash at its end; raises a mistake, a ValueError, where it is none."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise mistake("this is not an address such as https://host/path or http://127.0.0.1:8080")
+    if parts.username or parts.password:
+        raise mistake("an address holds no user and no password: name the key with key_env")
+    if parts.query or parts.fragment:
+        raise mistake("an address ends with its path: remove what follows ? or #")
+    return url.rstrip("/")
 
 
 def _payer(row: Row, environment: Mapping[str, str]) -> tuple[str | None, str | None]:
@@ -741,9 +782,13 @@ def _key(settings: ProviderSettings, row: Row, environment: Mapping[str, str]) -
     if settings.keychain is not None:
         entry = settings.keychain
         return Secret.later(lambda: _key_in_keychain(entry), source=f"the keychain entry {entry}")
-    if settings.base_url is None or row.base_url is None or _origin(settings.base_url) == _origin(row.base_url):
+    if settings.base_url is None:
         return _key_in(row.key_env, environment)
-    return None
+    if row.base_url is None:
+        at_home = row.auth not in _OWNERS or _is_owners(settings.base_url, row)
+    else:
+        at_home = _origin(settings.base_url) == _origin(row.base_url)
+    return _key_in(row.key_env, environment) if at_home else None
 
 
 def _key_in(names: tuple[str, ...], environment: Mapping[str, str]) -> Secret | None:
@@ -782,9 +827,11 @@ def _named(names: tuple[str, ...], environment: Mapping[str, str], shape: TypeAd
     return None
 
 
-def _is_googles(url: str) -> bool:
+def _is_owners(url: str, row: Row) -> bool:
+    """Say whether an address belongs to those whose credentials this kind of provider is asked with."""
     parts = urlsplit(url)
-    return parts.scheme == "https" and (parts.hostname or "").endswith(".googleapis.com")
+    host = (parts.hostname or "").lower().rstrip(".")
+    return parts.scheme == "https" and _OWNERS[row.auth][1].fullmatch(host) is not None
 
 
 def _is_local(settings: ProviderSettings) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -22,13 +23,14 @@ from glossator_providers.dialects.values import count, mapping, text
 from glossator_providers.errors import ConfigError, EgressDenied, Kind, ProviderError
 from glossator_providers.model import Fragment, Message, Origin, OriginKind, Request, Role
 from glossator_providers.privacy import LocalFiles, Policy, clear
-from glossator_providers.secrets import Token
+from glossator_providers.secrets import Fetched, Token
 from glossator_providers.transport import Call, Transport
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 METADATA = "169.254.169.254"  # what answers on a machine of Google's: https://cloud.google.com/compute/docs/metadata
 SECONDS = 10.0  # for one exchange
 _LARGEST = 1 << 20  # bytes
+_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,79}")  # it becomes a header
 _ADVICE = "run: gcloud auth application-default login, or look at GOOGLE_APPLICATION_CREDENTIALS"
 _ROW = Row(kind="google-sign-in", title="Google's sign-in", dialect="", base_url=None, auth="none")
 
@@ -44,7 +46,9 @@ class Reply:
 
 def find_token(environment: Mapping[str, str]) -> Token:
     """Return the token of whoever is signed in here; nothing is read or asked before it is first revealed."""
-    return Token(Credentials(_file(environment)), source="Google's application default credentials")
+    quota_project = environment.get("GOOGLE_CLOUD_QUOTA_PROJECT", "").strip() or None
+    credentials = Credentials(_file(environment), quota_project=quota_project)
+    return Token(credentials, source="Google's application default credentials")
 
 
 def _file(environment: Mapping[str, str]) -> Path:
@@ -60,17 +64,29 @@ def _file(environment: Mapping[str, str]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Fetch a token when called, with its end in seconds since the epoch; reads its file anew each time.
+    """Fetch a token when called; reads its file anew each time.
 
-    *ask* makes the exchanges, and *metadata* is the address of what answers on a machine of Google's.
+    *ask* makes the exchanges, and *metadata* is the address of what answers on a machine of Google's. *quota_project* pays
+    instead of the one that the file names: https://cloud.google.com/docs/quotas/set-quota-project.
     """
 
     file: Path
     metadata: str = METADATA
     ask: Callable[..., Reply] | None = None
+    quota_project: str | None = None
 
-    def __call__(self) -> tuple[str, float]:
-        """Return a token and its end; raises ConfigError without usable credentials, ProviderError where nobody answers."""
+    def __call__(self) -> Fetched:
+        """Return a token; raises ConfigError without usable credentials, ProviderError where nobody answers."""
+        fetched = self._fetch()
+        payer = self.quota_project or fetched.payer
+        if payer is not None and not _PROJECT.fullmatch(str(payer)):
+            raise ConfigError(
+                "the quota project of Google's credentials is not the name of a project; set GOOGLE_CLOUD_QUOTA_PROJECT, or run: "
+                "gcloud auth application-default set-quota-project NAME"
+            )
+        return replace(fetched, payer=payer)
+
+    def _fetch(self) -> Fetched:
         try:
             content = self.file.read_text("utf-8")
         except FileNotFoundError:
@@ -79,7 +95,7 @@ class Credentials:
             raise ConfigError(f"Google's credentials in {self.file} cannot be read; {_ADVICE}") from None
         return _sign_in(content, str(self.file), ask=self.ask or exchange)
 
-    def _ask_the_machine(self) -> tuple[str, float]:
+    def _ask_the_machine(self) -> Fetched:
         """Ask what answers on Google's own machines; elsewhere nothing does."""
         now = dt.datetime.now(dt.UTC).timestamp()
         url = f"http://{self.metadata}/computeMetadata/v1/instance/service-accounts/default/token"
@@ -91,10 +107,10 @@ class Credentials:
         token, seconds = text(told.get("access_token")), count(told.get("expires_in"))
         if not token:
             raise ConfigError(f"no credentials for Google Cloud were found, {self.file} does not exist; {_ADVICE}")
-        return token, now + (seconds or 0)
+        return Fetched(token, now + (seconds or 0))
 
 
-def _sign_in(content: str, place: str, *, ask: Callable[..., Reply]) -> tuple[str, float]:
+def _sign_in(content: str, place: str, *, ask: Callable[..., Reply]) -> Fetched:
     """Exchange the credentials of a file for a token."""
     try:
         from google.auth import exceptions  # an extra, and slow to import
@@ -125,7 +141,8 @@ def _sign_in(content: str, place: str, *, ask: Callable[..., Reply]) -> tuple[st
     except exceptions.GoogleAuthError as error:
         why = str(error.args[0] if error.args else error).partition("\n")[0][:200]
         raise ConfigError(f"Google gave no access token for {place} ({why}); {_ADVICE}") from None
-    return credentials.token, credentials.expiry.replace(tzinfo=dt.UTC).timestamp()
+    ends = credentials.expiry.replace(tzinfo=dt.UTC).timestamp()
+    return Fetched(credentials.token, ends, credentials.quota_project_id or None)
 
 
 def exchange(

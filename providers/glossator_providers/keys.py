@@ -22,6 +22,7 @@ _BEGINNINGS: Mapping[str, str] = {
     "gsk_": "groq",
     "xai-": "xai",
     "ABSK": "bedrock",
+    "bedrock-api-key-": "bedrock",  # one that lasts for hours
 }
 _SHORTEST = 20  # characters
 CALLS = ("/chat/completions", "/messages", "/responses", "/api/chat", "/api/generate", "/models")
@@ -55,7 +56,8 @@ def _of_key(provider: Provider) -> str | None:
         return str(error)
     source = provider.key.source or "its key"
     begins = max((start for start in _BEGINNINGS if key.startswith(start)), key=len, default=None)
-    at_home = row.base_url is not None and host_of(provider.base_url) == host_of(row.base_url)
+    home, host = host_of(row.base_url or ""), host_of(provider.base_url)
+    at_home = host == home if home else row.auth == "aws" and host.endswith(".amazonaws.com")
     if not at_home or row.local or row.kind in _FREE:
         return None
     usual = [start for start, kind in _BEGINNINGS.items() if kind == row.kind] + [*_ALSO.get(row.kind, ())]

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Never, Self
 
 from glossator_providers.errors import ConfigError
@@ -87,18 +88,27 @@ class Secret:
         raise TypeError("a secret is not written anywhere, so it cannot be pickled")
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A key that ends, in seconds since the epoch; `payer` names the project that pays where the key's owner chose one."""
+
+    text: str = field(repr=False)
+    ends: float
+    payer: str | None = None
+
+
 class Token(Secret):
-    """A key that ends: *fetch* gives it with its end, in seconds since the epoch, when it is needed and shortly before its end."""
+    """A key that ends: *fetch* gives it when it is needed and shortly before its end."""
 
-    __slots__ = ("_clock", "_ends", "_fetch", "_renewing")
+    __slots__ = ("_clock", "_ends", "_fetch", "_renewing", "payer")
 
-    def __init__(
-        self, fetch: Callable[[], tuple[str, float]], *, source: str, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, fetch: Callable[[], Fetched], *, source: str, clock: Callable[[], float] = time.time) -> None:
+        """`payer` is known once the key has been fetched."""
         super().__init__(self._renew, source=source)
         self._fetch = fetch
         self._clock = clock
         self._ends = 0.0
+        self.payer: str | None = None
         self._renewing = threading.Lock()
 
     @property
@@ -114,8 +124,9 @@ class Token(Secret):
             return super().reveal()
 
     def _renew(self) -> str:
-        text, self._ends = self._fetch()
-        return text
+        fetched = self._fetch()
+        self._ends, self.payer = fetched.ends, fetched.payer
+        return fetched.text
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Token) and (self.source, self._fetch) == (other.source, other._fetch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,9 +79,7 @@ def test_the_documented_example_is_understood(places: Places) -> None:
     assert (work.timeouts.first_token, work.max_tokens, work.found) == (30, 4096, False)
     assert config.policy(loaded.config).private == ("infra/**",)
     assert loaded.origins["router.order"] == str(places.user)
-    assert {problem.message for problem in loaded.problems} == {
-        "budgets are not enforced by this version",
-    }
+    assert not loaded.problems
     assert (work.limits.requests_per_minute, work.limits.tokens_per_minute) == (50, 100_000)
 
 
@@ -399,7 +398,6 @@ def test_a_resource_of_azure_is_named_in_any_customary_form(places: Places, kind
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('kind = "azure"\nmodel = "mine"', "needs a base_url"),
         ('kind = "azure"\nbase_url = "https://r.openai.azure.com"', "needs a model"),
         ('kind = "openai"\napi_version = "2024-10-21"', "api_version is a setting of azure"),
         ('kind = "azure"\nmodel = "m"\nbase_url = "https://r.example"\napi_version = "1&x=2"', "api_version"),
@@ -412,6 +410,73 @@ def test_what_azure_needs_is_told(places: Places, text: str, said: str) -> None:
         places.load()
 
 
+KEYS = {"AWS_BEARER_TOKEN_BEDROCK": "ABSK0123456789abcdef", "AZURE_OPENAI_API_KEY": "0123456789abcdef0123456789abcdef"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "host", "ours"),
+    [
+        ("bedrock", "bedrock-runtime.us-east-1.amazonaws.com", True),
+        ("bedrock", "BEDROCK-runtime-fips.us-gov-west-1.amazonaws.com", True),
+        ("bedrock", "vpce-0a1-x.bedrock-runtime.eu-central-1.vpce.amazonaws.com", True),
+        ("bedrock", "bedrock-runtime.cn-north-1.amazonaws.com.cn", True),
+        ("bedrock", "bedrock-runtime.us-east-1.amazonaws.com.evil.example", False),
+        ("bedrock", "evil.execute-api.us-east-1.amazonaws.com", False),
+        ("bedrock", "ec2-203-0-113-9.compute.amazonaws.com", False),
+        ("bedrock", "evilbedrock-runtime.us-east-1.amazonaws.com", False),
+        ("azure", "r.openai.azure.com", True),
+        ("azure-responses", "r.services.ai.azure.com", True),
+        ("azure", "r.cognitiveservices.azure.us", True),
+        ("azure", "evil.westus.cloudapp.azure.com", False),
+        ("azure", "openai.azure.com.evil.example", False),
+        ("azure", "evilopenai.azure.com", False),
+    ],
+)
+def test_a_key_of_a_cloud_goes_to_that_clouds_own_hosts_alone(kind: str, host: str, *, ours: bool) -> None:
+    """The usual variable is sent to no other address, not even to another customer's server there, unless key_env names it."""
+    table = {"kind": kind, "model": "m", "base_url": f"https://{host}"}
+    if ours:
+        (found,) = config.providers(config.Config.model_validate({"providers": {"x": table}}), KEYS)
+        assert found.key is not None
+        return
+    with pytest.raises(ValueError, match="credentials are not sent there: name the key for it with key_env"):
+        config.Config.model_validate({"providers": {"x": table}})
+    named = config.Config.model_validate({"providers": {"x": {**table, "key_env": "MINE"}}})
+    (found,) = config.providers(named, {**KEYS, "MINE": "k"})
+    assert found.key is not None
+    assert found.key.source == "MINE"
+
+
+@pytest.mark.parametrize("kind", ["bedrock", "azure"])
+def test_a_server_on_this_machine_gets_no_clouds_key(kind: str) -> None:
+    """A loopback address is asked without the usual variable, as for all others."""
+    table = {"kind": kind, "model": "m", "base_url": "http://127.0.0.1:9"}
+    (found,) = config.providers(config.Config.model_validate({"providers": {"x": table}}), KEYS)
+    assert found.key is None
+
+
+def test_azures_address_may_come_with_its_key() -> None:
+    """Without base_url the variables of its official library are read; a version only beside their address; a bad one is named."""
+    read = functools.partial(
+        config.providers, config.Config.model_validate({"providers": {"a": {"kind": "azure", "model": "mine"}}})
+    )
+    beside = {**KEYS, "AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com/", "OPENAI_API_VERSION": "2024-10-21"}
+    (found,) = read(beside)
+    assert (found.base_url, found.api_version) == ("https://r.openai.azure.com", "2024-10-21")
+    assert found.key is not None
+    written = {"kind": "azure", "model": "mine", "base_url": "https://other.openai.azure.com"}
+    (own,) = config.providers(config.Config.model_validate({"providers": {"a": written}}), beside)
+    assert (own.base_url, own.api_version) == ("https://other.openai.azure.com", None)
+    with pytest.raises(ConfigError, match="needs a base_url, or AZURE_OPENAI_ENDPOINT"):
+        read(KEYS)
+    for bad in ("r.openai.azure.com", "https://user:word@r.openai.azure.com"):
+        with pytest.raises(ConfigError, match="AZURE_OPENAI_ENDPOINT: "):
+            read({**KEYS, "AZURE_OPENAI_ENDPOINT": bad})
+    with pytest.raises(ConfigError, match="OPENAI_API_VERSION"):
+        read({**beside, "OPENAI_API_VERSION": "1&x=2"})
+    assert config.providers(config.Config(), beside) == (), "which deployment is meant, no variable says"
+
+
 def test_one_key_finds_one_provider() -> None:
     """A vendor with two protocols is found once; the second protocol is for those who ask for it."""
     environment = {"OPENAI_API_KEY": "sk-0123456789abcdef", "XAI_API_KEY": "xai-0123456789", "CO_API_KEY": "0123456789"}
@@ -422,7 +487,7 @@ def test_one_key_finds_one_provider() -> None:
 def test_the_schema_describes_what_is_accepted() -> None:
     """The JSON schema is JSON and knows every kind and every section."""
     schema = json.loads(json.dumps(config.json_schema()))
-    assert set(schema["properties"]) == {"providers", "router", "privacy", "budget"}
+    assert set(schema["properties"]) == {"providers", "router", "privacy", "budget", "cache"}
     assert "ollama" in schema["$defs"]["ProviderSettings"]["properties"]["kind"]["enum"]
 
 

@@ -68,6 +68,15 @@ def test_what_was_read_from_the_cache_and_written_to_it_has_its_own_price() -> N
     assert published.prices(sonnet, at=AT) == (2, 10)
 
 
+def test_cohere_is_paid_by_what_it_bills() -> None:
+    """Its prompts have tokens that nobody pays; what it says is billed counts, and nothing is taken off for a cache again."""
+    model = provider("cohere", "command-a-03-2025")
+    usage = Usage(500_000, 200_000, 300_000, billed_input_tokens=100_000, billed_output_tokens=150_000)
+    assert cost.account(usage, model, at=AT) == cost.account(Usage(100_000, 150_000), model, at=AT)
+    partly = Usage(500_000, 200_000, billed_output_tokens=150_000)
+    assert cost.account(partly, model, at=AT) == cost.account(Usage(500_000, 150_000), model, at=AT)
+
+
 def test_local_is_free_and_what_nobody_knows_is_not_guessed() -> None:
     """Zero for this machine; None, and not zero, for a price that is not published or tokens that were not told."""
     assert cost.account(Usage(10, 10), provider("ollama", "gpt-6-sol")) == 0

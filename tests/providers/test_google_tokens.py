@@ -20,7 +20,7 @@ from glossator_providers.dialects import get
 from glossator_providers.errors import ConfigError, EgressDenied, Kind, ProviderError
 from glossator_providers.google_tokens import Credentials, Reply, exchange, find_token
 from glossator_providers.model import Request
-from glossator_providers.secrets import Token
+from glossator_providers.secrets import Fetched, Token
 
 pytest.importorskip("google.auth", reason="the extra glossator[vertex] is not installed")
 
@@ -123,14 +123,14 @@ def test_a_user_who_is_signed_in_gets_a_token(tmp_path: Path, google: Google) ->
     assert find_token({"CLOUDSDK_CONFIG": str(tmp_path)}) == Token(
         Credentials(user_file(tmp_path)), source="Google's application default credentials"
     )
-    assert Credentials(user_file(tmp_path), ask=redirected(google))()[0] == "ya29.1"
+    assert Credentials(user_file(tmp_path), ask=redirected(google))().text == "ya29.1"
     ((_, _, body),) = google.asked
     assert parse_qs(body)["refresh_token"] == ["1//r"]
 
 
 def test_a_token_is_kept_and_renewed_before_its_end() -> None:
     """One is fetched when it is needed, the next five minutes before the first one ends."""
-    now, fetched = [1000.0], iter([("first", 4600.0), ("second", 8200.0)])
+    now, fetched = [1000.0], iter([Fetched("first", 4600.0), Fetched("second", 8200.0)])
     token = Token(lambda: next(fetched), source="Google", clock=lambda: now[0])
     ready = [token.ready]
     assert [token.reveal(), token.reveal()] == ["first", "first"]
@@ -144,9 +144,10 @@ def test_a_token_is_kept_and_renewed_before_its_end() -> None:
 
 def test_a_machine_of_googles_gives_a_token(tmp_path: Path, google: Google) -> None:
     """Without a file the machine itself is asked; where nothing answers, the message says what to do."""
-    text, ends = Credentials(tmp_path / "none.json", metadata=f"127.0.0.1:{google.server_port}")()
-    assert text == "ya29.1"
-    assert ends > 0
+    fetched = Credentials(tmp_path / "none.json", metadata=f"127.0.0.1:{google.server_port}")()
+    assert fetched.text == "ya29.1"
+    assert "ya29" not in repr(fetched)
+    assert fetched.ends > 0
     ((path, headers, _),) = google.asked
     assert path == "/computeMetadata/v1/instance/service-accounts/default/token"
     assert headers["metadata-flavor"] == "Google"
@@ -212,6 +213,22 @@ async def test_a_call_is_signed_with_the_token(tmp_path: Path, google: Google) -
         assert not isinstance(value, str)
         assert (name, value.reveal()) == ("authorization", "Bearer ya29.1")
     assert len(google.asked) == 1
+
+
+async def test_who_pays_is_named_where_the_user_chose_a_project(tmp_path: Path, google: Google) -> None:
+    """The quota project of the credentials is told with every call, as Google's own library does; the variable counts more."""
+    file = user_file(tmp_path)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "quota_project_id": "ours"}))
+    for variable, expected in ((None, "ours"), ("theirs", "theirs")):
+        key = Token(Credentials(file, ask=redirected(google), quota_project=variable), source="Google")
+        provider = Provider("v", ROWS["vertex"], "m", "https://aiplatform.googleapis.com", key, project="p")
+        headers = dict(await asyncio.wait_for(signed(provider, get("vertex").encode(Request(()), provider)), 20))
+        assert headers["x-goog-user-project"] == expected
+    broken = Token(Credentials(file, ask=redirected(google), quota_project="a\r\nb"), source="Google")
+    with pytest.raises(ConfigError, match="set-quota-project"):
+        await asyncio.to_thread(broken.reveal)
+    found = find_token({"GOOGLE_APPLICATION_CREDENTIALS": str(file), "GOOGLE_CLOUD_QUOTA_PROJECT": "theirs"})
+    assert found == Token(Credentials(file, quota_project="theirs"), source="Google's application default credentials")
 
 
 def configured(folder: Path, table: str, environment: dict[str, str]) -> Provider:

@@ -40,6 +40,8 @@ def provider(kind: str, key: str | None = None, *, base_url: str | None = None) 
         ("groq", f"gsk_{TAIL}"),
         ("xai", f"xai-{TAIL}"),
         ("openrouter", f"sk-or-v1-{TAIL}"),
+        ("bedrock", f"ABSK{TAIL}"),
+        ("bedrock", f"bedrock-api-key-{TAIL}"),
         ("mistral", TAIL),
         ("cohere", TAIL),
     ],
@@ -64,6 +66,14 @@ def test_a_key_of_another_vendor_is_told(kind: str, key: str, said: str) -> None
     told = warning(provider(kind, key))
     assert told == said
     assert TAIL not in told
+
+
+def test_a_key_of_bedrock_is_known_by_its_beginning() -> None:
+    """At an address of AWS's a key must look like one of Bedrock's; its access keys are no such keys."""
+    address = "https://bedrock-runtime.us-east-1.amazonaws.com"
+    assert warning(provider("bedrock", f"ABSK{TAIL}", base_url=address)) is None
+    told = warning(provider("bedrock", f"AKIA{TAIL}", base_url=address)) or ""
+    assert told.startswith("AWS_BEARER_TOKEN_BEDROCK does not begin with ABSK or bedrock-api-key-")
 
 
 def test_a_gateway_has_keys_of_its_own() -> None:
