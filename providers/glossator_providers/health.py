@@ -113,7 +113,7 @@ class _Look:
 
 
 class Health:
-    """How all providers have been, by a monotonic *clock*; a clock that leaps makes it forget, no more."""
+    """How all providers have been, by a monotonic *clock*; a clock that leaps ahead makes it forget, no more."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
@@ -220,9 +220,9 @@ class Health:
         With nobody at work, as over night, there is nobody whom it would serve: then it is none of them.
         """
         now = self._clock()
-        if not any(0 <= now - heard <= _WORKING for heard in self._heard.values()):
+        if not any(now - heard <= _WORKING for heard in self._heard.values()):
             return ()
-        return tuple(name for name in providers if not 0 <= now - self._last_contact(name) < after)
+        return tuple(name for name in providers if now - self._last_contact(name) >= after)
 
     def _last_contact(self, provider: str) -> float:
         look = self._looks.get(provider)
@@ -239,7 +239,7 @@ class Health:
         return percentile(first, 0.95) if len(first) >= KNOWN else None
 
     def _is_old(self, at: float, now: float) -> bool:
-        return not 0 <= now - at <= FORGOTTEN_AFTER
+        return now - at > FORGOTTEN_AFTER
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

@@ -8,13 +8,12 @@ what strategies remember is told by `began` and `answered`.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
-import inspect
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from types import CoroutineType
 from typing import Any, cast
 
 from glossator_providers.adaptive import Adaptive
@@ -88,7 +87,8 @@ Strategy = Callable[[Asked, Sequence[Candidate]], Sequence[str]]
 class Rule:
     """Another choice for some requests: those of these tasks, and larger than so many tokens.
 
-    `use` is the name of a strategy, or else names of groups and providers, which come first in this order.
+    `use` is the name of a built-in strategy, or else names of groups and providers, which come first in this order. It is no
+    function of one's own: rules may come from an editor's settings, and those from a repository.
     """
 
     use: str | tuple[str, ...]
@@ -221,7 +221,7 @@ class Strategies:
         rule = next((rule for rule in self._rules if rule.holds(asked)), None)
         if rule is None:
             return self._strategy, ()
-        if isinstance(rule.use, str) and (rule.use in BUILT_IN or (":" in rule.use and rule.use not in self._groups)):
+        if isinstance(rule.use, str) and rule.use in BUILT_IN:
             return rule.use, ()
         return self._strategy, self._members((rule.use,) if isinstance(rule.use, str) else rule.use)
 
@@ -248,7 +248,7 @@ class Strategies:
             raise function
         try:
             said: Any = function(asked, tuple(candidates))
-            if inspect.iscoroutine(said):
+            if isinstance(said, CoroutineType):
                 said.close()
                 raise TypeError("it is an async function, and nobody waits for it")  # noqa: TRY301  as one of its own
             names = list(islice(said, len(candidates) + 1))
@@ -267,7 +267,9 @@ def load_strategy(name: str) -> Strategy:
             for part in function.split("."):
                 loaded = getattr(loaded, part)
         else:
-            found = list(importlib.metadata.entry_points(group=GROUP, name=name))
+            from importlib import metadata  # slow to import, and wanted by few
+
+            found = list(metadata.entry_points(group=GROUP, name=name))
             if not found:
                 raise LookupError(f"neither built in ({', '.join(BUILT_IN)}) nor an entry point of {GROUP}")  # noqa: TRY301  told as the others
             loaded = found[0].load()
