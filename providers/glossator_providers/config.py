@@ -459,6 +459,17 @@ def providers(config: Config, environment: Mapping[str, str]) -> tuple[Provider,
     return tuple(found)
 
 
+def quota(config: Config, environment: Mapping[str, str]) -> str | None:
+    """Return the address of the store in which a team's limits are counted; raises ConfigError where its variable is not set."""
+    variable = config.router.quota_env
+    if variable is None:
+        return config.router.quota
+    url = environment.get(variable, "").strip()
+    if not url:
+        raise ConfigError(f"router.quota_env names {variable}, which is not set: set it, or remove the line")
+    return url
+
+
 def policy(config: Config) -> Policy:
     """Return what privacy needs to know of the configuration."""
     privacy = config.privacy

@@ -90,8 +90,8 @@ class State:
         """Learn what was spent since the day and the month began, by all servers of the user; only where a budget asks for it."""
         if self.budgets and self._ledger is not None:
             now = self._now()
-            day = await self._ledger.spent(begins(Period.DAY, now, now.tzinfo))
-            month = await self._ledger.spent(begins(Period.MONTH, now, now.tzinfo))
+            day = await self._ledger.spent(begins(Period.DAY, now))
+            month = await self._ledger.spent(begins(Period.MONTH, now))
             self._spending = Spending(day, month)
 
     def allows(self, provider: Provider, estimate: cost.Estimate, *, local: bool) -> Verdict:

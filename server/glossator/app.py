@@ -26,15 +26,21 @@ from glossator.tasks.explanations import Explanations
 from glossator.tasks.fix import fix
 from glossator.tasks.refactor import refactor
 from glossator.tasks.task import Ask, Author, Explanation, Refusal, TaskEvent, TaskName
+from glossator_providers.breaker import Thresholds
+from glossator_providers.budget import budgets
 from glossator_providers.catalog import Provider
-from glossator_providers.config import Config, Loaded, load, policy, providers, standard_sources
+from glossator_providers.config import Config, Loaded, load, policy, providers, quota, standard_sources
 from glossator_providers.discovery import find_local, together
 from glossator_providers.embedded import Embedded
 from glossator_providers.errors import NoProvider, PolicyRefusal
 from glossator_providers.model import Event, Fragment, Level, Message, Origin, OriginKind, Request, Role
 from glossator_providers.privacy import LocalFiles, judge_text
-from glossator_providers.router import Route, Router
+from glossator_providers.route import Route, Split
+from glossator_providers.router import Router
+from glossator_providers.state import State
+from glossator_providers.strategies import Rule
 from glossator_providers.transport import Transport
+from glossator_providers.usage_ledger import UsageLedger
 
 _MOST_OFFERS = 500
 _MOST_PAGES = 200
@@ -120,6 +126,7 @@ class Application:
         self._remembered = Remembered(state_folder(environment))
         self._policy = replace(policy(loaded.config), cloud_allowed=self._remembered.allowed(roots))
         self._transport = Transport(trusted_hosts=self._policy.trusted_hosts)
+        self._state = _state(loaded.config, environment)
         self._embedded = Embedded(environment=environment)
         self._files = LocalFiles()
         configured = providers(loaded.config, environment)
@@ -298,21 +305,27 @@ class Application:
 
     async def aclose(self) -> None:
         """Close the connections and end the child processes."""
+        await self._state.aclose()
         await asyncio.to_thread(self._shelf.close)
         await self._embedded.aclose()
         await self._transport.aclose()
 
     def _make_router(self, config: Config, chosen: tuple[Provider, ...]) -> Router:
+        settings = config.router
         return Router(
             chosen,
             transport=self._transport,
             policy=self._policy,
             files=self._files,
-            strategy=config.router.strategy,
-            order=config.router.order,
-            groups=config.router.groups,
+            strategy=settings.strategy,
+            order=settings.order,
+            groups=settings.groups,
+            rules=tuple(Rule(rule.use, rule.tasks, rule.larger_than) for rule in settings.rules),
+            split=Split(settings.split.between, settings.split.share) if settings.split else None,
+            state=self._state,
+            hedged=settings.hedge,
             prepare=self._embedded.prepare,
-            max_attempts=config.router.max_retries + 1,
+            max_attempts=settings.max_retries + 1,
         )
 
     def _make_offer(self, snapshot: Snapshot) -> Offer:
@@ -426,6 +439,18 @@ def _whole(*snapshots: Snapshot, roots: tuple[str, ...]) -> Request:
         Message(Role.USER, (Fragment(one.text, (Origin(OriginKind.DOCUMENT, one.uri),)),)) for one in different
     )
     return Request(messages, roots=roots)
+
+
+def _state(config: Config, environment: Mapping[str, str]) -> State:
+    """Make the memory of the routers; opens no connection and no file."""
+    return State(
+        clock=time.monotonic,
+        sleep=asyncio.sleep,
+        thresholds=Thresholds(**config.router.breaker.model_dump()),
+        quota=quota(config, environment),
+        ledger=UsageLedger(state_folder(environment) / "usage.sqlite"),
+        budgets=budgets(config.budget),
+    )
 
 
 def _shown(markdown: str) -> str:

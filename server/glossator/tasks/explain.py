@@ -131,5 +131,7 @@ def _request(ask: Ask, diagnostics: tuple[Diagnostic, ...], *, page: Page | None
         roots=ask.roots,
         provider=ask.provider,
         model=ask.model,
+        thread=ask.snapshot.uri,
+        rule=diagnostics[0].code if diagnostics else None,
         max_tokens=MAX_TOKENS,
     )

@@ -80,6 +80,8 @@ async def fix(ask: Ask, *, handbook: Handbook, toolbox: Toolbox | None, models: 
         roots=ask.roots,
         provider=ask.provider,
         model=ask.model,
+        thread=snapshot.uri,
+        rule=diagnostics[0].code,
         temperature=0.0,
     )
     request = _asked_in_its_form(request, pieces, models)

@@ -42,6 +42,7 @@ async def refactor(ask: Ask, *, toolbox: Toolbox | None, models: Models) -> Asyn
         roots=ask.roots,
         provider=ask.provider,
         model=ask.model,
+        thread=ask.snapshot.uri,
         temperature=0.0,
     )
     if form_of_change(first_candidate(request, models)) != "region-and-blocks":
