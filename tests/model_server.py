@@ -84,6 +84,7 @@ def main() -> None:
     parameters.model.path = sys.argv[1]
     parameters.hostnames, parameters.port = ["127.0.0.1"], int(sys.argv[3]) if len(sys.argv) > 3 else 0
     parameters.api_keys = sys.argv[2:3]
+    parameters.endpoint_metrics = True
     parameters.n_ctx, parameters.n_parallel = CONTEXT_TOKENS, 2
     # One thread: two spin against each other on a busy machine.
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1

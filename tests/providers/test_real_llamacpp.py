@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import random
+import re
 import select
 import signal
 import stat
@@ -98,6 +99,13 @@ def look(server: ModelServer, path: str, body: bytes | None = None) -> bytes:
         return bytes(answer.read())
 
 
+def written(server: ModelServer) -> int:
+    """Ask the server how many tokens it has written so far; blocks."""
+    found = re.search(rb"^llamacpp:tokens_predicted_total (\d+)$", look(server, "/metrics"), re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_real_model_answers(server: ModelServer, transport: Transport, wire: str, *, stream: bool) -> None:
@@ -165,16 +173,16 @@ async def test_a_server_that_still_loads_says_so(
 
 @pytest.mark.parametrize("wire", WIRES)
 async def test_whoever_stops_listening_stops_the_model(server: ModelServer, transport: Transport, wire: str) -> None:
-    """A closed stream ends the server's work: both of its places are free for the next requests."""
+    """A closed stream ends the server's work: it has written next to nothing when it has a place for the next request."""
     asking = router(transport, at(server, wire), max_attempts=1)
-    for _ in range(3):  # one more than there are places
+    before = await asyncio.to_thread(written, server)
+    for _ in range(3):  # one more than it has places
         async with aclosing(asking.ask(ask_for("Tell a long story.", 900))) as events:
             async for event in events:
                 if isinstance(event, Text):
                     break
     assert (await asking.answer(ask_for("Say hello."))).text
-    slots = json.loads(await asyncio.to_thread(look, server, "/slots"))
-    assert [slot["is_processing"] for slot in slots] == [False, False]
+    assert await asyncio.to_thread(written, server) - before < 200
 
 
 @pytest.mark.parametrize("wire", WIRES)
