@@ -83,6 +83,15 @@ class _FirstToken:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How soon it begins, drawn from its first tokens."""
+
+    p50: float | None = None
+    p95: float | None = None
+    slow: bool = False
+
+
 @dataclass(slots=True)
 class _Record:
     """What is remembered of one model of a provider."""
@@ -99,6 +108,7 @@ class _Record:
     error_at: float | None = None
     answered_at: float | None = None
     tokens: deque[_FirstToken] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    pace: _Pace | None = None  # None: to be drawn anew
     trusted: int = 0  # how many of the first tokens came after the last time that none came in time
 
 
@@ -180,19 +190,18 @@ class Health:
             look = None
         if record is None or self._is_old(record.at, now) or not (record.attempts or record.tokens):
             return _looked_at(look, now)
-        latest = [token.seconds for token in record.tokens if not self._is_old(token.at, now)]
-        first = sorted(latest)
+        pace = self._pace(record, now)
         score = _score(record, now)
         error, error_at = record.error, record.error_at
         if look is not None and look.error is not None and (error_at is None or look.at > error_at):
             error, error_at = look.error, look.at
         return View(
-            state=_state(record, look, score, latest),
+            state=_state(record, look, score, slow=pace.slow),
             score=score,
             attempts=record.attempts,
             failures=record.failures,
-            p50=percentile(first, 0.5) if first else None,
-            p95=percentile(first, 0.95) if first else None,
+            p50=pace.p50,
+            p95=pace.p95,
             last_error=error,
             last_error_ago=None if error_at is None else max(0.0, now - error_at),
             last_success_ago=None if record.answered_at is None else max(0.0, now - record.answered_at),
@@ -238,6 +247,17 @@ class Health:
         first = sorted(token.seconds for token in trusted if 2 * token.size >= size and not self._is_old(token.at, now))
         return percentile(first, 0.95) if len(first) >= KNOWN else None
 
+    def _pace(self, record: _Record, now: float) -> _Pace:
+        """Return how soon it begins; it is asked for with every request, and changes with few."""
+        while record.tokens and self._is_old(record.tokens[0].at, now):
+            record.tokens.popleft()
+            record.pace = None
+        if record.pace is None:
+            latest = [token.seconds for token in record.tokens]
+            first = sorted(latest)
+            record.pace = _Pace(percentile(first, 0.5), percentile(first, 0.95), _is_slow(latest)) if first else _Pace()
+        return record.pace
+
     def _is_old(self, at: float, now: float) -> bool:
         return now - at > FORGOTTEN_AFTER
 
@@ -254,7 +274,7 @@ def in_seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004  two digits suffice
 
 
-def _state(record: _Record, look: _Look | None, score: float, first: Sequence[float]) -> State:
+def _state(record: _Record, look: _Look | None, score: float, *, slow: bool) -> State:
     """Say in a word how it is: what happened last counts, then the score, then how soon it begins."""
     looked_since = look is not None and look.at > record.at
     if looked_since and look is not None and not look.ok:
@@ -265,13 +285,13 @@ def _state(record: _Record, look: _Look | None, score: float, first: Sequence[fl
     never = record.streak > 0 and record.answered_at is None
     if never or record.streak >= _DOWN_AFTER or score < _FAILING_BELOW:
         return "failing"
-    return "slow" if _is_slow(first) else "up"
+    return "slow" if slow else "up"
 
 
 def _is_slow(first: Sequence[float]) -> bool:
     """Say whether the latest first tokens made one wait, by any measure or by its own."""
     if len(first) < _LATEST:
-        return bool(first) and min(first) > _SLOW
+        return min(first) > _SLOW
     latest = percentile(sorted(first[-_LATEST:]), 0.5)
     usual = percentile(sorted(first[:-_LATEST]), 0.5) if len(first) >= 2 * _LATEST else latest
     return latest > _SLOW or (latest > _NOTICED and latest > _SLOWER * usual)
@@ -319,6 +339,7 @@ def _take_abandoned(record: _Record, seconds: float, first: float | None, size: 
 
 def _take_first_token(record: _Record, token: _FirstToken) -> None:
     record.tokens.append(token)
+    record.pace = None
     record.trusted = min(record.trusted + 1, REMEMBERED)
 
 

@@ -129,6 +129,17 @@ def test_the_score_recovers_by_itself() -> None:
     assert past.view() == UNKNOWN
 
 
+def test_old_times_fade_while_it_works_on() -> None:
+    """A first token counts for an hour, though it answers all the time."""
+    past = Past()
+    past.answers(*[4.0] * 10)
+    past.clock.now += 3000
+    past.answers(*[1.0] * 3)
+    assert (past.view().p50, past.limit) == (4, 12)
+    past.clock.now += 601
+    assert (past.view().p50, past.view().p95, past.limit) == (1, 1, 30)
+
+
 @pytest.mark.parametrize(
     ("first", "state"),
     [
