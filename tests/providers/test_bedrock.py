@@ -31,6 +31,7 @@ from glossator_providers.model import (
     FinishReason,
     Fragment,
     Message,
+    Progress,
     Reasoning,
     Request,
     Role,
@@ -502,6 +503,8 @@ def test_events_and_pieces_of_the_future_are_passed_over() -> None:
     assert heard.deltas == (
         Reasoning("hm "),
         Reasoning("😀"),
+        Progress(),
+        Progress(),
         Text("a"),
         Text("\ufffd"),
         Finished(FinishReason.OTHER, "tired"),

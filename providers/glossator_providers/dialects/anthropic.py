@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from glossator_providers import traits
 from glossator_providers.catalog import Provider, Row
-from glossator_providers.dialects import failure
+from glossator_providers.dialects import failure, future
 from glossator_providers.dialects.calls import Calls
 from glossator_providers.dialects.characters import Joiner, mend
 from glossator_providers.dialects.dialect import Payload
@@ -202,8 +202,10 @@ class MessagesDecoder:
             case "message":  # a server without streaming sent the whole answer at once
                 deltas += _whole(event)
                 self.done = True
-            case _:
-                pass  # `ping`, `content_block_stop`, and whatever the future brings
+            case "ping" | "content_block_stop":
+                pass
+            case name:
+                future.pass_over("anthropic", name or frame.event)
         return deltas
 
     def end(self) -> None:

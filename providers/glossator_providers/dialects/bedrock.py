@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from glossator_providers.catalog import Provider, Row
-from glossator_providers.dialects import failure
+from glossator_providers.dialects import failure, future
 from glossator_providers.dialects.anthropic import thinking_fields
 from glossator_providers.dialects.calls import Calls
 from glossator_providers.dialects.characters import Joiner, mend
@@ -33,6 +33,7 @@ from glossator_providers.model import (
     FinishReason,
     Message,
     ModelInfo,
+    Progress,
     Reasoning,
     Request,
     Role,
@@ -141,7 +142,8 @@ def _thinking(request: Request, model: str, *, longest: int) -> dict[str, Any]:
         thinking, output = thinking_fields(request, model, longest=longest)
         return {name: value for name, value in (("thinking", thinking), ("output_config", output)) if value}
     if "amazon.nova-2-" in model:
-        # https://docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html: "high" admits no bound of the answer.
+        # https://docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html: "high" is rejected together with a
+        # bound of the answer, a temperature or a top_p; the bound is the user's, so it is kept, and "medium" is the most.
         if effort is Effort.NONE:
             return {"reasoningConfig": {"type": "disabled"}}
         level = "low" if effort is Effort.LOW else "medium"
@@ -189,8 +191,10 @@ class ConverseDecoder:
         event = mapping(parse(data, partial=self._partial))
         deltas: list[Delta] = []
         match frame.event:
+            case "messageStart" | "contentBlockStop":
+                pass
             case "contentBlockStart":
-                self._open(event)
+                self._open(event, deltas)
             case "contentBlockDelta":
                 self._continue(event, deltas)
             case "messageStop":
@@ -198,8 +202,8 @@ class ConverseDecoder:
             case "metadata":
                 deltas += _metadata(event)
                 self.done = self._finished
-            case _:
-                pass  # `messageStart`, `contentBlockStop`, and whatever the future brings
+            case name:
+                future.pass_over("bedrock", name)
         return deltas
 
     def end(self) -> None:
@@ -211,11 +215,12 @@ class ConverseDecoder:
                 partial=self._partial,
             )
 
-    def _open(self, event: Mapping[str, Any]) -> None:
+    def _open(self, event: Mapping[str, Any], deltas: list[Delta]) -> None:
         """Remember a tool that is called; one that the server calls for itself, `server_tool_use`, is its own affair."""
         tool = mapping(mapping(event.get("start")).get("toolUse"))
         if tool and tool.get("type") != "server_tool_use":
             self._calls.feed(_block(event), identity=text(tool.get("toolUseId")), name=text(tool.get("name")))
+            deltas.append(Progress())
 
     def _continue(self, event: Mapping[str, Any], deltas: list[Delta]) -> None:
         """Give out a piece of text or thought; signatures and redacted thoughts stay here."""
@@ -223,8 +228,11 @@ class ConverseDecoder:
         written = text(mapping(delta.get("toolUse")).get("input"))
         if written:
             self._calls.feed(_block(event), arguments=written)
-        thought = text(mapping(delta.get("reasoningContent")).get("text"))
-        self._give(self._reasoning.feed(thought), self._content.feed(text(delta.get("text"))), deltas)
+        reasoning = mapping(delta.get("reasoningContent"))
+        thought, said = text(reasoning.get("text")), text(delta.get("text"))
+        self._give(self._reasoning.feed(thought), self._content.feed(said), deltas)
+        if written or (reasoning and not thought):
+            deltas.append(Progress())
 
     def _give(self, thought: str, content: str, deltas: list[Delta]) -> None:
         if thought:

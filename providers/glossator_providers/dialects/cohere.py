@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from glossator_providers.catalog import Provider, Row
-from glossator_providers.dialects import failure
+from glossator_providers.dialects import failure, future
 from glossator_providers.dialects.calls import Calls
 from glossator_providers.dialects.characters import Joiner, mend
 from glossator_providers.dialects.dialect import Payload
@@ -71,7 +71,7 @@ def encode(request: Request, provider: Provider) -> Payload:
     if request.tools:
         body["tools"] = [function(tool) for tool in request.tools]
     if request.structure is not None:
-        # https://docs.cohere.com/docs/structured-outputs
+        # https://docs.cohere.com/reference/chat: version 2 names it so; `schema`, as in the guide's examples, is of version 1.
         body["response_format"] = {"type": "json_object", "json_schema": mapping(parse(request.structure.schema))}
     return Payload("POST", "/v2/chat", (("accept", "*/*"), ("content-type", "application/json")), serialised(body))
 
@@ -140,8 +140,10 @@ class ChatDecoder:
             case "" if event.get("finish_reason"):  # a server without streaming sent the whole answer at once
                 deltas += _whole(event)
                 self.done = True
-            case _:
-                pass  # `message-start`, `content-end`, citations, and whatever the future brings
+            case "message-start" | "content-end" | "tool-call-end" | "citation-start" | "citation-end":
+                pass
+            case name:
+                future.pass_over("cohere", name or frame.event)
         return deltas
 
     def end(self) -> None:

@@ -7,13 +7,14 @@ in events with names; the last of them carries the whole answer once more. We ke
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from glossator_providers.catalog import Provider, Row
-from glossator_providers.dialects import failure, openai_chat
+from glossator_providers.dialects import failure, future, openai_chat
 from glossator_providers.dialects.calls import Calls
 from glossator_providers.dialects.characters import Joiner, mend, presentable
 from glossator_providers.dialects.dialect import Payload
@@ -49,6 +50,12 @@ _INCOMPLETE: Mapping[str, FinishReason] = {
     "max_output_tokens": FinishReason.LENGTH,
     "content_filter": FinishReason.REFUSED,
 }
+# Events that tell nothing new: parts that begin or end, which come once more as a whole, and the server's own tools.
+_SILENT = re.compile(
+    r"response\.((output_item|content_part|reasoning_\w+_part)\.(added|done)"
+    r"|(output_text|refusal|reasoning_\w+|function_call_arguments|custom_tool_call_input)\.done"
+    r"|output_text\.annotation\.added|(mcp|web_search|file_search|code_interpreter|image_generation)_\w+\.\w+)"
+)
 # The states in which an answer is there, whole or as far as it went.
 _ENDED = ("completed", "incomplete")
 
@@ -73,9 +80,9 @@ def encode(request: Request, provider: Provider) -> Payload:
     if request.top_p is not None:
         body["top_p"] = request.top_p
     if request.effort is not None:
-        # Without `summary` nothing of what is thought is told.
-        told = {} if request.effort is Effort.NONE else {"summary": "auto"}
-        body["reasoning"] = {"effort": request.effort.value, **told}
+        # No `summary` of what is thought: from an organization that is not verified OpenAI answers that wish with 400
+        # unsupported_value, https://github.com/home-assistant/core/issues/160212, and nobody is shown it.
+        body["reasoning"] = {"effort": request.effort.value}
     if request.structure is not None:
         shape = {"name": request.structure.name, "schema": mapping(parse(request.structure.schema)), "strict": True}
         body["text"] = {"format": {"type": "json_schema", **shape}}
@@ -157,8 +164,8 @@ class ResponseDecoder:
             case "" if event.get("object") == "response":  # a server without streaming sent the whole answer at once
                 deltas += _whole(event)
                 self.done = True
-            case _:
-                pass  # parts that begin or end, tools of the server, and whatever the future brings
+            case name:
+                future.pass_over("openai_responses", name or frame.event, known=_SILENT)
         return deltas
 
     def end(self) -> None:
