@@ -13,7 +13,6 @@ import itertools
 import math
 import operator
 import os
-import statistics
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 By = Literal["day", "provider", "model", "task", "split"]
 Now = Callable[[], datetime]
+
+FILE = "usage.sqlite3"  # in the folder for what Glossator remembers
 
 ANSWERED = "answered"
 CANCELLED = "cancelled"
@@ -594,4 +595,5 @@ def _days(zone: tzinfo | None) -> Callable[[tuple[Any, ...]], str]:
 def _durations(seconds: list[float]) -> Durations | None:
     if not seconds:
         return None
-    return Durations(statistics.median(seconds), sorted(seconds)[math.ceil(0.95 * len(seconds)) - 1])
+    ranked, number = sorted(seconds), len(seconds)
+    return Durations((ranked[(number - 1) // 2] + ranked[number // 2]) / 2, ranked[math.ceil(0.95 * number) - 1])

@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from glossator.cli import apply, ask, config, demo, doctor, explain, failures, fix, providers, refactor, serve, why
+from glossator.cli import (
+    apply,
+    ask,
+    config,
+    demo,
+    doctor,
+    explain,
+    failures,
+    fix,
+    providers,
+    refactor,
+    serve,
+    usage,
+    why,
+)
 
 cli = typer.Typer(
     name="glossator",
@@ -30,6 +44,7 @@ cli.command("apply")(apply.apply)
 cli.command("why")(why.why)
 cli.command("providers")(providers.providers)
 cli.command("doctor")(doctor.doctor)
+cli.command("usage")(usage.usage)
 cli.add_typer(config.group, name="config")
 
 
