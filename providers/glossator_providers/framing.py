@@ -12,7 +12,7 @@ import json
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -227,6 +227,8 @@ class AmazonEvents:
     def __init__(self) -> None:
         self._bytes = bytearray()
         self._failure: ProviderError | None = None
+        self._block = b""  # the headers of the last event …
+        self._told: Mapping[str, str] = {}  # … and what they say
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes and return the frames that they complete."""
@@ -235,7 +237,10 @@ class AmazonEvents:
         frames: list[Frame] = []
         try:
             for message, headers_end in self._messages():
-                frames += _frame(message, headers_end)
+                block = message[_PRELUDE.size : headers_end]
+                if block != self._block:  # in most of an answer, one event is headed as the one before
+                    self._block, self._told = block, _headers(block)
+                frames += _frame(self._told, message[headers_end : -_CHECKSUM.size])
         except ProviderError as failure:
             self._failure = failure
             self._bytes.clear()
@@ -273,10 +278,8 @@ class AmazonEvents:
             del self._bytes[:start]
 
 
-def _frame(message: bytes, headers_end: int) -> list[Frame]:
+def _frame(headers: Mapping[str, str], payload: bytes) -> list[Frame]:
     """Return what a message says: an event, or a failure that is modelled (exception) or not (error); others are passed over."""
-    headers = _headers(message[_PRELUDE.size : headers_end])
-    payload = message[headers_end : -_CHECKSUM.size]
     match headers.get(":message-type"):
         case "event":
             return [Frame(headers.get(":event-type"), _decoded(payload))]
@@ -289,7 +292,7 @@ def _frame(message: bytes, headers_end: int) -> list[Frame]:
     return []
 
 
-def _headers(block: bytes) -> dict[str, str]:
+def _headers(block: bytes) -> Mapping[str, str]:
     """Return the headers that are strings; raises ProviderError where the block is none of headers."""
     headers: dict[str, str] = {}
     place = 0

@@ -47,6 +47,7 @@ framing: Literal["sse", "ndjson"] = "sse"
 
 HEADERS = (("accept", "*/*"), ("content-type", "application/json"))
 
+_UNCOUNTED = Usage()
 _REASONS: Mapping[str, FinishReason] = {
     "STOP": FinishReason.STOP,
     "MAX_TOKENS": FinishReason.LENGTH,
@@ -198,7 +199,8 @@ class ContentDecoder:
         self._content = Joiner()
         self._reasoning = Joiner()
         self._started = False
-        self._usage = Usage()
+        self._usage = _UNCOUNTED
+        self._counted: Mapping[str, Any] = {}  # the same in the provider's words
         self._finished: Finished | None = None
         self._calls = 0
         self._partial = False  # text of the answer was given out
@@ -231,10 +233,13 @@ class ContentDecoder:
                 for part in items(mapping(candidate.get("content")).get("parts")):
                     self._read_part(mapping(part), deltas)
                 reason = text(candidate.get("finishReason")) or reason
-        usage = _usage(mapping(chunk.get("usageMetadata")))
-        if usage not in (Usage(), self._usage):
-            self._usage = usage
-            deltas.append(usage)
+        counted = mapping(chunk.get("usageMetadata"))
+        if counted and counted != self._counted:  # every chunk counts anew: what is the same costs nothing more
+            self._counted = counted
+            usage = _usage(counted)
+            if usage not in (_UNCOUNTED, self._usage):
+                self._usage = usage
+                deltas.append(usage)
         blocked = text(mapping(chunk.get("promptFeedback")).get("blockReason"))
         if blocked:
             self._finish(Finished(FinishReason.REFUSED, mend(blocked)), deltas)
