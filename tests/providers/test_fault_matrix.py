@@ -226,6 +226,12 @@ async def opened(trusting: ssl.SSLContext | None = None) -> AsyncIterator[Transp
         await transport.aclose()
 
 
+def busy(transport: Transport) -> list[str]:
+    """Return the connections of a door that serve nobody any more and cannot serve anybody again."""
+    every = (connection for pool in transport._doorway._pools.values() for connection in pool.connections)
+    return [repr(connection) for connection in every if not (connection.is_idle() or connection.is_closed())]
+
+
 def provider(name: str, kind: str, address: str) -> Provider:
     """Make a provider that a user would have configured for this address."""
     return Provider(name, ROWS[kind], "fake-model", address, key=Secret(KEY))
@@ -413,9 +419,10 @@ async def play(name: str, kind: str, servers: Servers, *, stream: bool, two: boo
         expected = ELSEWISE.get((name, kind, stream), EXPECTED[name])
         check(outcome, name, second=other if two else None, expected=expected)
         assert await until(lambda: not any(server.in_flight for server in everybody)), "a request is still open"
+        assert not busy(transport)
     assert await until(lambda: not any(server.open_connections for server in everybody)), "a connection is left"
     clock.step()  # whoever drips wakes up, and finds that nobody listens
-    assert await until(lambda: asyncio.all_tasks() == tasks), asyncio.all_tasks() ^ tasks
+    assert await until(lambda: asyncio.all_tasks() == tasks), "a task is left"
     asked = [event.provider for event in outcome.events if isinstance(event, Chosen)]
     assert first.counts.requests - before[0].requests == (0 if name in ADDRESSES else asked.count("first"))
     assert second.counts.requests - before[1].requests == asked.count("second")
