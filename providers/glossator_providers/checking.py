@@ -22,6 +22,7 @@ from glossator_providers.models import WEB_PAGE, same_model
 # Without a list of their models, for some or for all of their users: Azure's gateways, Google where a sign-in may not read
 # what is published, and servers that only speak like OpenAI's.
 _MAY_LIST_NOTHING = frozenset({"azure", "azure-responses", "vertex", "vertex-anthropic", "openai-compatible"})
+_OPEN_LISTS = frozenset({"openrouter"})  # https://openrouter.ai/docs/api-reference/list-available-models
 _NO_SUCH_PAGE = frozenset({404, 405, 501})  # what is answered where there is no list
 _FORBIDDEN = frozenset({400, 403})  # what Google answers where it may not be read
 _IN_BETWEEN = frozenset({403, 407, 502, 503, 504, 511})  # what proxies and sign-in pages of a network answer with
@@ -78,7 +79,7 @@ async def check(
                 "no list", (), seconds, _unproven(provider, f"it does not list its models (HTTP {error.status})")
             )
         return Check("down", note=sentence(provider, error, environment))
-    return Check("up", tuple(models), clock() - began, _about_the_model(provider, models))
+    return Check("up", tuple(models), clock() - began, _doubt(provider, models))
 
 
 def sentence(provider: Provider, error: ProviderError, environment: Mapping[str, str]) -> str:
@@ -103,8 +104,16 @@ def sentence(provider: Provider, error: ProviderError, environment: Mapping[str,
             return str(error)
 
 
+def _doubt(provider: Provider, models: Iterable[ModelInfo]) -> str | None:
+    """Say what is doubtful about a provider that listed its models."""
+    told = _about_the_model(provider, models)
+    if told is None and provider.row.kind in _OPEN_LISTS and provider.key is not None:
+        return "its list is open to everybody: whether its key is accepted, only a call that costs could show"
+    return told
+
+
 def _about_the_model(provider: Provider, models: Iterable[ModelInfo]) -> str | None:
-    """Say what is doubtful about the model of a provider that listed its models."""
+    """Say what is doubtful about the model, by the names that its provider listed."""
     names = [one.name for one in models]
     if not provider.model or not names or any(same_model(name, provider.model) for name in names):
         return None

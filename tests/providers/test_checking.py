@@ -233,6 +233,14 @@ async def test_bedrock_is_reached_without_a_key(started_server: Callable[[int], 
     assert "refused" in (gone.note or "")
 
 
+async def test_a_list_that_is_open_to_everybody_proves_no_key() -> None:
+    """OpenRouter tells anybody its models, so nothing is claimed of the key."""
+    async with site({"/api/v1/models": models()}) as served:
+        found = await checked(provider("openrouter", f"{served.origin}/api/v1"))
+    assert found.state == "up"
+    assert "whether its key is accepted" in (found.note or "")
+
+
 async def test_a_deployment_is_not_taken_for_a_model() -> None:
     """Azure lists what could be deployed: a name that is not among it may be a deployment all the same."""
     async with site({"/openai/v1/models": models()}) as served:
