@@ -39,7 +39,7 @@ async def first_to_speak(first: Story, second: Callable[[], Story], *, seconds: 
             if winner is None and alarm.done() and len(runners) == 1:
                 runners.append(_Runner(second()))
         await _cancel([runner.task for runner in runners if runner is not winner])
-        if winner is not runners[-1]:
+        if winner.spoke and winner is not runners[-1]:
             for event in winner.announced:  # the other one was announced last
                 yield event
         async with aclosing(winner.rest()) as events:
