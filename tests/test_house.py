@@ -26,7 +26,7 @@ FLOORS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"health", "adaptive", "strategies", "hedging"}),
         frozenset({"privacy"}),
         frozenset({"config", "google_tokens", "transport"}),
-        frozenset({"capabilities", "cost", "budget", "usage_ledger", "keys"}),
+        frozenset({"capabilities", "cost", "budget", "lessons", "usage_ledger", "keys"}),
         frozenset({"models", "embedded", "embedded_child"}),
         frozenset({"discovery", "asking", "route", "checking"}),
         frozenset({"state", "race"}),

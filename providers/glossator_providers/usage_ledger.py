@@ -21,6 +21,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from glossator_providers import lessons
+from glossator_providers.adaptive import Learned, Lesson
 from glossator_providers.budget import Spent
 
 if TYPE_CHECKING:
@@ -220,6 +222,15 @@ class UsageLedger:
             written = self._thread.submit(lambda: self._write(make(), patience=_PATIENCE))
             written.add_done_callback(Future.result)  # what *make* raises is told by the thread pool, not swallowed
 
+    def teach(self, lesson: Lesson) -> None:
+        """Add what became of an answer to what all servers have learned, without waiting; one that cannot be written is lost."""
+        if not self._closed:
+            self._thread.submit(lambda: self._try(lambda connection: self._add(connection, lesson), create=True))
+
+    async def learned(self) -> tuple[Learned, ...]:
+        """Return what was learned from what became of answers, all servers together."""
+        return await self._do(lambda: self._try(lessons.read) or ())
+
     async def spent(self, since: datetime) -> Mapping[str, Spent]:
         """Return what each provider beyond this machine has cost since then, all servers together."""
         return await self._do(lambda: self._sum(_milliseconds(since)))
@@ -272,6 +283,10 @@ class UsageLedger:
             if entry is not None:
                 patience = 0.0  # where others hold the file for long, that costs only the first row its time
         self._try(write, create=True)
+
+    def _add(self, connection: sqlite3.Connection, lesson: Lesson) -> None:
+        with _transaction(connection):
+            lessons.add(connection, lesson, self._now())
 
     def _sum(self, since: int) -> Mapping[str, Spent]:
         rows = self._try(lambda connection: connection.execute(_SPENT, (since,)).fetchall()) or ()
