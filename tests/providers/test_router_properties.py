@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,10 +14,13 @@ from typing import cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glossator_providers.breaker import Thresholds
+from glossator_providers.budget import Budget, Budgets, Limit
 from glossator_providers.catalog import ROWS, Provider
 from glossator_providers.errors import EgressDenied, GlossatorError, Kind, ProviderError
 from glossator_providers.model import (
     Answered,
+    Attempt,
     Chosen,
     Event,
     Fragment,
@@ -26,10 +31,15 @@ from glossator_providers.model import (
     Restarted,
     Role,
     Text,
+    Waiting,
+    Warned,
 )
 from glossator_providers.privacy import LocalFiles, Policy, is_near
+from glossator_providers.route import Split
 from glossator_providers.router import RequestFailed, Router
 from glossator_providers.secrets import Secret
+from glossator_providers.state import State
+from glossator_providers.strategies import BUILT_IN
 from glossator_providers.transport import Call, Transport
 
 ORIGINS = [Origin(OriginKind.INSTRUCTION), Origin(OriginKind.DOCUMENT, "untitled:x"), Origin(OriginKind.DOCUMENT)]
@@ -117,7 +127,7 @@ async def short_sleep(seconds: float) -> None:
     scripts=scripts,
     origin=st.sampled_from(ORIGINS),
     policy=st.builds(Policy, trusted_hosts=st.sampled_from([(), ("gpu",)]), cloud_allowed=st.booleans()),
-    strategy=st.sampled_from(["local-first", "priority"]),
+    strategy=st.sampled_from(BUILT_IN),
     named=st.sampled_from([None, "p0", "p1", "nobody"]),
 )
 def test_nobody_is_asked_whom_the_clearance_does_not_cover(
@@ -177,6 +187,79 @@ def test_nobody_is_asked_whom_the_clearance_does_not_cover(
     check_what_was_shown(events)
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    providers=providers,
+    scripts=scripts,
+    origins=st.lists(st.sampled_from(ORIGINS), min_size=2, max_size=12),
+    policy=st.builds(Policy, trusted_hosts=st.sampled_from([(), ("gpu",)]), cloud_allowed=st.booleans()),
+    strategy=st.sampled_from([*BUILT_IN, "own:everybody"]),
+    hedged=st.booleans(),
+    preferred=st.sampled_from([None, "p0", "p1", "nobody"]),
+    split=st.sampled_from([None, Split(("p0", "p1"))]),
+    budget=st.sampled_from([Budgets(), Budgets(Budget(daily=Limit(hard_tokens=20_000)))]),
+    seed=st.integers(0, 9),
+)
+def test_no_sequence_of_failures_reaches_whom_the_clearance_does_not_cover(
+    *,
+    providers: list[Provider],
+    scripts: list[Script],
+    origins: list[Origin],
+    policy: Policy,
+    strategy: str,
+    hedged: bool,
+    preferred: str | None,
+    split: Split | None,
+    budget: Budgets,
+    seed: int,
+) -> None:
+    """Whatever was learned from earlier failures, in whatever order they are asked: private text meets nearby providers alone."""
+    door = ScriptedTransport(scripts)
+    near = {"http://127.0.0.1:1/v1"} | ({"https://gpu/v1"} if policy.trusted_hosts else set())
+
+    async def run() -> None:
+        chance = random.Random(seed).random
+        state = State(clock=time.monotonic, sleep=short_sleep, thresholds=Thresholds(failures=2), budgets=budget)
+        for who in [(provider.name, provider.model) for provider in providers]:
+            for seconds in range(
+                10
+            ):  # all have been asked before: so long that a second one may be started beside them
+                state.health.note(Attempt(*who, local=True, seconds=1.0, first_token_seconds=seconds / 100))
+        router = Router(
+            providers,
+            transport=cast("Transport", door),
+            policy=policy,
+            files=LocalFiles(),
+            strategy=strategy,
+            state=state,
+            split=split,
+            hedged=hedged,
+            sleep=short_sleep,
+            random=chance,
+        )
+        router.preferred = preferred
+        for origin in origins:
+            before = len(door.calls)
+            request = Request((Message(Role.USER, (Fragment("text", (origin,)),)),), thread=origin.uri)
+            events: list[Event] = []
+            error: GlossatorError | None = None
+            try:
+                async for event in router.ask(request):
+                    events.append(event)  # noqa: PERF401  the events before an error count too
+            except GlossatorError as caught:
+                error = caught
+            calls = door.calls[before:]
+            assert all(call.cleared.covers(call.provider) for call in calls)
+            if origin.kind is OriginKind.DOCUMENT:
+                assert {call.provider.base_url for call in calls} <= near
+            assert (error is None) == (bool(events) and isinstance(events[-1], Answered))
+            check_what_was_shown(events)
+            assert len(asyncio.all_tasks()) == 1
+            assert not +state.active
+
+    asyncio.run(run())
+
+
 def check_what_was_shown(events: list[Event]) -> None:
     """Fail unless shown text is either taken back in words or the whole answer of the provider that was chosen last."""
     shown, chosen = "", ""
@@ -189,6 +272,8 @@ def check_what_was_shown(events: list[Event]) -> None:
                 shown += text
             case Restarted():
                 shown = ""
+            case Warned() | Waiting():
+                pass
             case Answered(answer):
                 assert (answer.text, answer.provider) == (shown, chosen)
             case _:
