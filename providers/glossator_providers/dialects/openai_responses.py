@@ -80,9 +80,10 @@ def encode(request: Request, provider: Provider) -> Payload:
     if request.top_p is not None:
         body["top_p"] = request.top_p
     if request.effort is not None:
-        # No `summary` of what is thought: from an organization that is not verified OpenAI answers that wish with 400
-        # unsupported_value, https://github.com/home-assistant/core/issues/160212, and nobody is shown it.
-        body["reasoning"] = {"effort": request.effort.value}
+        # Without `summary` nothing of what is thought is told. From an organization that is not verified OpenAI answers the
+        # wish with 400 unsupported_value, and says so: https://github.com/home-assistant/core/issues/160212.
+        told = {} if request.effort is Effort.NONE else {"summary": "auto"}
+        body["reasoning"] = {"effort": request.effort.value, **told}
     if request.structure is not None:
         shape = {"name": request.structure.name, "schema": mapping(parse(request.structure.schema)), "strict": True}
         body["text"] = {"format": {"type": "json_schema", **shape}}
