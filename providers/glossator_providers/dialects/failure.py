@@ -118,6 +118,8 @@ _MESSAGES: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
             r"\boverloaded\b|capacity exceeded|at capacity|server busy|loading model|temporarily unavailable",
             Kind.OVERLOADED,
         ),
+        # Ollama gave up loading a model, after five minutes unless told otherwise: asked again, it would begin again.
+        (r"timed out waiting for llama runner", Kind.TIMEOUT),
         (r"requires moderation|flagged (as|by|for)|content management policy", Kind.REFUSED),
     )
 )
