@@ -207,7 +207,7 @@ class Limiter:
                     if sent is not None:
                         return sent
                     continue
-                if now >= deadline or (wait is not None and now + wait.seconds > deadline):
+                if now >= deadline or (wait is not None and wait.seconds > min(deadline - now, _LONGEST_REFUSAL)):
                     raise _too_late(provider, wait or Wait(line.usual, _busy(provider)), longest)
                 await self._rest(waiter, min(deadline - now, wait.seconds if wait else math.inf))
         finally:

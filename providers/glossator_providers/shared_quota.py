@@ -72,7 +72,7 @@ class SharedQuota:
         self._losses = 0
         self._told: dict[str, int] = {}  # up to which loss of the store a provider's own requests were told again
         self.problem: str | None = None
-        if importlib.util.find_spec("limits") is None or importlib.util.find_spec("redis") is None:
+        if not _is_installed():
             self._rests_until = math.inf
             self.problem = (
                 "the shared quota needs packages that are not installed, so limits hold for this process alone; "
@@ -206,7 +206,7 @@ def _address(url: str) -> tuple[str, str]:
     try:
         parts = urlsplit(url)
         port = parts.port or _PORT
-        usable = parts.scheme in _SCHEMES and bool(parts.hostname)
+        usable = parts.scheme in _SCHEMES and bool(parts.hostname) and "," not in parts.netloc
     except ValueError:
         usable = False
     # A query could set any option of the client, such as another host to follow; a path names a database by its number.
@@ -215,6 +215,10 @@ def _address(url: str) -> tuple[str, str]:
             "the shared quota's address cannot be used: write it as redis://HOST:PORT/0, or with rediss, valkey or valkeys"
         )
     return f"{_SCHEMES[parts.scheme]}://{parts.netloc}{parts.path}", f"{parts.hostname}:{port}"
+
+
+def _is_installed() -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in ("limits", "redis"))
 
 
 def _import_libraries() -> None:

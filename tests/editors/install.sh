@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Bring real Neovims for the tests into a cache folder of the user, and into the checkout what builds the VS Code extension;
-# the system's packages and libraries stay as they are.
+# Bring real Neovims and a Valkey for the tests into a cache folder of the user, and into the checkout what builds the VS Code
+# extension; the system's packages and libraries stay as they are.
 #
 #   bash tests/editors/install.sh
 #
 # Each part is a small Debian root folder: the packages of a suite and all they need, its libc included, unpacked beside
-# each other. The editor's binary is told to start with that folder's own loader and libraries, so it runs on any Linux of
+# each other. The program in it is told to start with that folder's own loader and libraries, so it runs on any Linux of
 # the same processor. A part that is there already costs nothing; one that cannot be had is named with its reason.
 set -uo pipefail
 
@@ -14,10 +14,12 @@ recipe=1 # raise it when the way of building changes: parts of another recipe ar
 
 main() {
     install_extension_packages
-    # One line for each Neovim: its version, and the Debian suites that may carry it, the best first.
+    # One line for each part: its package and program, what that says of its version, and the Debian suites that may carry it,
+    # the best first.
     local missing=()
-    present nvim-0.12 || missing+=("nvim-0.12 0.12 forky sid")
-    present nvim-0.10 || missing+=("nvim-0.10 0.10 trixie")
+    present nvim-0.12 || missing+=("nvim-0.12 neovim nvim v0.12. forky sid")
+    present nvim-0.10 || missing+=("nvim-0.10 neovim nvim v0.10. trixie")
+    present valkey-8 || missing+=("valkey-8 valkey-server valkey-server v=8. trixie")
     [ "${#missing[@]}" -eq 0 ] && return
 
     local reason
@@ -28,14 +30,14 @@ main() {
     mkdir -p "$cache"
     # Two runs at once share one build; the second finds the parts when the lock is free.
     exec 9>"$cache/.lock"
-    flock -w 600 9 || { skip "Neovim" "another installation has held the lock for ten minutes"; return; }
+    flock -w 600 9 || { skip "what is missing" "another installation has held the lock for ten minutes"; return; }
     rm -rf "$cache"/.building.* # what a killed run left behind
     work=$(mktemp -d "$cache/.building.XXXXXX")
     trap 'rm -rf "$work"' EXIT
     for part in "${missing[@]}"; do
         # The words of the line are the arguments.
         # shellcheck disable=SC2086
-        install_neovim $part
+        install_part $part
     done
 }
 
@@ -50,7 +52,7 @@ skip() { # PART REASON
 cannot_build() { # prints the reason, or fails where there is none
     local tool
     for tool in apt-get dpkg dpkg-deb flock; do
-        command -v "$tool" >/dev/null || { echo "the real editors are Debian packages, and $tool is not installed"; return; }
+        command -v "$tool" >/dev/null || { echo "the real editors and the store are Debian packages, and $tool is not installed"; return; }
     done
     return 1
 }
@@ -69,26 +71,26 @@ install_extension_packages() {
     fi
 }
 
-install_neovim() { # PART VERSION SUITE...
-    local part=$1 version=$2 suite found
-    shift 2
+install_part() { # PART PACKAGE PROGRAM VERSION SUITE...
+    local part=$1 package=$2 program=$3 version=$4 suite found
+    shift 4
     present "$part" && return # built by another run while we waited for the lock
     for suite in "$@"; do
         rm -rf "$work/root"
-        if ! unpack "$suite" "$work/root" neovim patchelf >"$work/log" 2>&1; then
+        if ! unpack "$suite" "$work/root" "$package" patchelf >"$work/log" 2>&1; then
             continue
         fi
-        relocate "$work/root" "$cache/$part" usr/bin/nvim >"$work/log" 2>&1 || continue
+        relocate "$work/root" "$cache/$part" "usr/bin/$program" >"$work/log" 2>&1 || continue
         rm -rf "${cache:?}/$part"
         mv "$work/root" "$cache/$part"
-        found=$("$cache/$part/usr/bin/nvim" --version 2>"$work/log" | head -n 1)
-        if [[ $found == "NVIM v$version."* ]]; then
+        found=$("$cache/$part/usr/bin/$program" --version 2>"$work/log" | head -n 1)
+        if [[ $found == *" $version"* ]]; then
             echo "$recipe" >"$cache/$part/.glossator-part"
             echo "installed: $found from Debian $suite in $cache/$part"
             return
         fi
         rm -rf "${cache:?}/$part"
-        echo "Debian $suite carries ${found:-a Neovim that does not start}, not $version" >>"$work/log"
+        echo "Debian $suite carries ${found:-a $program that does not start}, not $version" >>"$work/log"
     done
     skip "$part" "not to be had from Debian $*: $(grep -m 1 -E "^[WE]:" "$work/log" || tail -n 1 "$work/log")"
 }
