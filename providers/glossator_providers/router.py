@@ -230,6 +230,8 @@ class Router:
         plan = self._parted(self._plan(request, cleared, tokens=tokens, news=True), request)
         if not plan.candidates:
             raise nobody(request, plan.route, self.providers, self.policy)
+        # Noted now, though it may wait for its turn: else all who wait would stand in the same queue.
+        self._strategies.began(plan.candidates[0].name)
         longest = max(candidate.provider.timeouts.total for candidate in plan.candidates)
         return _Turn(request, cleared, plan, self._clock() + max(self._deadline, longest), tokens)
 

@@ -68,7 +68,8 @@ class Candidate:
 class Asked:
     """What is asked, as far as it decides who is asked: no word of it.
 
-    `thread` names the conversation or document that it belongs to, `rule` the checker's rule that it is about.
+    `max_tokens` bounds the answer, and 0 leaves that to each provider. `thread` names the conversation or document that it
+    belongs to, `rule` the checker's rule that it is about.
     """
 
     task: str
@@ -322,7 +323,7 @@ def _is_tight(asked: Asked, one: Candidate) -> bool:
 
     The most that may be answered would be too much to want here: every small model on this machine would be passed over.
     """
-    answer = min(asked.max_tokens, max(asked.input_tokens, _SHORT_ANSWER))
+    answer = min(asked.max_tokens or one.provider.max_tokens, max(asked.input_tokens, _SHORT_ANSWER))
     return one.context_tokens is not None and asked.input_tokens + answer > one.context_tokens
 
 

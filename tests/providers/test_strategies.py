@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import importlib.metadata
 import itertools
@@ -15,11 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glossator_providers.adaptive import Adaptive, Lesson, Outcome
-from glossator_providers.catalog import ROWS, Provider
+from glossator_providers.catalog import ROWS, Limits, Provider
 from glossator_providers.errors import ConfigError
 from glossator_providers.health import UNKNOWN, Health, View
-from glossator_providers.model import Attempt
+from glossator_providers.model import Attempt, Fragment, Message, Origin, OriginKind, Request, Role
+from glossator_providers.privacy import LocalFiles, Policy
+from glossator_providers.router import Router
 from glossator_providers.strategies import BUILT_IN, Asked, Candidate, Rule, Strategies, Strategy, load_strategy
+from glossator_providers.testing import FakeProvider, answering
+from glossator_providers.transport import Transport
 
 ASKED = Asked("explain", 1000, 4096)
 
@@ -251,7 +256,10 @@ def test_a_large_request_goes_where_it_fits() -> None:
 def test_a_small_window_is_enough_for_a_small_request() -> None:
     """The bound of the answer does not drive a short question from a small model here to a cloud."""
     small = one("small", local=True, context_tokens=4096)
-    assert names(choose(), WORK, small, asked=Asked("explain", 1500, 4096)) == ["small", "work"]
+    for bound in (4096, 0):
+        assert names(choose(), WORK, small, asked=Asked("explain", 1500, bound)) == ["small", "work"]
+        assert names(choose(), WORK, small, asked=Asked("explain", 2500, bound)) == ["work", "small"]
+    assert names(choose(), WORK, small, asked=Asked("explain", 2500, 1000)) == ["small", "work"]
 
 
 def test_rules_choose_by_what_is_asked() -> None:
@@ -403,6 +411,39 @@ def test_functions_are_found_by_their_names(monkeypatch: pytest.MonkeyPatch) -> 
     ]:
         with pytest.raises(ConfigError, match=said):
             load_strategy(name)
+
+
+@pytest.mark.parametrize("strategy", ["round-robin", "random", "load-balanced"])
+@pytest.mark.parametrize("concurrent", [None, 2])
+async def test_requests_that_come_together_are_shared(strategy: str, concurrent: int | None) -> None:
+    """Forty requests at once go to both of two providers, also where most of them must wait for their turn."""
+    kind, limits = "openai-compatible", Limits(concurrent=concurrent)
+    transport = Transport()
+    try:
+        async with (
+            FakeProvider(kind, respond=answering("a")) as first,
+            FakeProvider(kind, respond=answering("b")) as second,
+        ):
+            providers = [
+                Provider(name, ROWS[kind], "m", fake.base_url, limits=limits)
+                for name, fake in (("one", first), ("two", second))
+            ]
+            router = Router(
+                providers,
+                transport=transport,
+                policy=Policy(),
+                files=LocalFiles(),
+                strategy=strategy,
+                random=random.Random(1).random,
+            )
+            fragment = Fragment("hello", (Origin(OriginKind.INSTRUCTION),))
+            request = Request((Message(Role.USER, (fragment,)),))
+            answers = await asyncio.gather(*(router.answer(request) for _ in range(40)))
+    finally:
+        await transport.aclose()
+    shares = Counter(answer.provider for answer in answers)
+    assert shares.total() == 40
+    assert min(shares["one"], shares["two"]) >= 12
 
 
 VIEWS = st.builds(
