@@ -85,23 +85,24 @@ async def check(
 def sentence(provider: Provider, error: ProviderError, environment: Mapping[str, str]) -> str:
     """Say in one sentence what is wrong and what to do about it; *environment* may name a proxy."""
     place, title = urlsplit(provider.base_url).netloc, provider.row.title
+    said = error.message + (f" (HTTP {error.status})" if error.status else "")  # the name stands beside it already
     if error.status == 407:  # noqa: PLR2004  Proxy Authentication Required
         return f"a proxy in between wants a sign-in first (HTTP 407), so {place} was not reached: ask whoever runs your network"
     if error.code == WEB_PAGE and error.status in _IN_BETWEEN:
-        return f"{error}; it is not the answer of {title}: a proxy or a sign-in page of your network stands in between"
+        return f"{said}; it is not the answer of {title}: a proxy or a sign-in page of your network stands in between"
     if error.code == WEB_PAGE or error.status in _NO_SUCH_PAGE:
-        return f"{error}; there is no list of models at {provider.base_url}: correct base_url{_usual(provider)}"
+        return f"{said}; there is no list of models at {provider.base_url}: correct base_url{_usual(provider)}"
     match error.kind:
         case Kind.AUTH if error.status and provider.key is not None:
-            return f"{error}; the key from {provider.key.source or 'the configuration'} is not accepted: make or copy it anew"
+            return f"{said}; the key from {provider.key.source or 'the configuration'} is not accepted: make or copy it anew"
         case Kind.AUTH if error.status:
-            return f"{error}; it wants a key: name one with key_env"
+            return f"{said}; it wants a key: name one with key_env"
         case Kind.NETWORK | Kind.TIMEOUT if provider.local and not _is_about_encryption(error):
-            return f"{error}; nobody answers at {provider.socket or place}: is {title} running there?"
+            return f"{said}; nobody answers at {provider.socket or place}: is {title} running there?"
         case Kind.NETWORK | Kind.TIMEOUT if proxy := next((name for name in _PROXIES if environment.get(name)), None):
-            return f"{error}; {proxy} is set, but no proxy is used: allow {place} to be reached directly, or set base_url to a gateway"
+            return f"{said}; {proxy} is set, but no proxy is used: allow {place} to be reached directly, or set base_url to a gateway"
         case _:
-            return str(error)
+            return said
 
 
 def _doubt(provider: Provider, models: Iterable[ModelInfo]) -> str | None:

@@ -186,10 +186,10 @@ def test_a_proxy_that_is_not_used_is_told() -> None:
     failure = ProviderError(Kind.TIMEOUT, "no connection could be made in time", provider="work")
     told = sentence(cloud, failure, {"HTTPS_PROXY": "http://proxy.example.test:3128"})
     assert told == (
-        "work: no connection could be made in time; HTTPS_PROXY is set, but no proxy is used: "
+        "no connection could be made in time; HTTPS_PROXY is set, but no proxy is used: "
         "allow api.openai.com to be reached directly, or set base_url to a gateway"
     )
-    assert sentence(cloud, failure, {}) == str(failure)
+    assert sentence(cloud, failure, {}) == "no connection could be made in time"
 
 
 async def test_a_certificate_that_is_not_trusted_is_told(tmp_path: Path) -> None:
