@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := .venv/bin
 
-.PHONY: demo test check bench fuzz parts clean
+.PHONY: demo test check bench soak fuzz parts clean
 
 demo: .venv/.for-demo
 	@$(RUN)/glossator demo

@@ -5,12 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
-from glossator_providers.testing import Asked, FakeProvider, Replay, answering, failing, in_turn
+import recorded
+from glossator_providers import dialects
+from glossator_providers.catalog import ROWS, Provider
+from glossator_providers.errors import Kind, ProviderError
+from glossator_providers.model import FinishReason, Fragment, Message, Origin, OriginKind, Request, Role, Usage
+from glossator_providers.secrets import Secret
+from glossator_providers.testing import (
+    FAULTS,
+    Asked,
+    FakeProvider,
+    FaultServer,
+    Replay,
+    answering,
+    failing,
+    fault,
+    in_turn,
+)
 
 
 def body(model: str = "m", *, stream: bool = True) -> dict[str, object]:
@@ -168,3 +185,81 @@ async def test_a_behaviour_that_fails_fails_the_test() -> None:
 
     with pytest.raises(RuntimeError, match="a mistake"):
         await ask()
+
+
+ASKED = Request((Message(Role.USER, (Fragment("hello", (Origin(OriginKind.INSTRUCTION),)),)),))
+
+
+def called(kind: str, base_url: str, *, stream: bool) -> tuple[str, bytes]:
+    """Return the address and the body of the request that a client of this kind makes."""
+    provider = Provider("fake", ROWS[kind], "m", base_url, key=Secret("k"), project="p")
+    payload = dialects.get(ROWS[kind].dialect).encode(replace(ASKED, stream=stream), provider)
+    return base_url + payload.path, payload.body
+
+
+@pytest.mark.parametrize("kind", ROWS)
+async def test_every_kind_is_answered_in_its_own_protocol(client: httpx.AsyncClient, kind: str) -> None:
+    """What a model thinks, says and uses, and why it stopped, is read from a stream and from a whole answer alike."""
+
+    async def respond(asked: Asked) -> None:
+        if asked.stream:
+            await asked.think("hmm ü")
+        await asked.say("Grüße ")
+        await asked.say("😀")
+        await asked.finish("length", input_tokens=9, output_tokens=4)
+
+    dialect = dialects.get(ROWS[kind].dialect)
+    async with FakeProvider(kind, respond=respond) as fake:
+        address, body = called(kind, fake.base_url, stream=True)
+        streamed = recorded.hear(dialect, (await client.post(address, content=body)).content, row=ROWS[kind])
+        address, body = called(kind, fake.base_url, stream=False)
+        whole = recorded.Heard(tuple(dialect.read((await client.post(address, content=body)).content)), None)
+    assert (streamed.error, streamed.reasoning) == (None, "hmm ü")
+    for heard in (streamed, whole):
+        assert heard.text == "Grüße 😀"
+        assert heard.finished is not None
+        assert heard.finished.reason is FinishReason.LENGTH
+        used = [delta for delta in heard.deltas if isinstance(delta, Usage)][-1]
+        assert (used.input_tokens, used.output_tokens) == (9, 4)
+
+
+@pytest.mark.parametrize("kind", ROWS)
+async def test_every_kind_reports_an_overload_in_its_own_words(client: httpx.AsyncClient, kind: str) -> None:
+    """In place of an answer and in the middle of one."""
+    dialect = dialects.get(ROWS[kind].dialect)
+    async with FaultServer(kind, fault=fault("503")) as server:
+        address, body = called(kind, server.base_url, stream=True)
+        response = await client.post(address, content=body)
+        error: ProviderError | None = dialect.explain(response.status_code, dict(response.headers), response.content)
+        assert error is not None
+        assert (error.kind, error.status) == (Kind.OVERLOADED, 503)
+        server.fault = fault("error in the middle")
+        heard = recorded.hear(dialect, (await client.post(address, content=body)).content, row=ROWS[kind])
+        assert heard.error is not None
+        assert (heard.error.kind, heard.error.partial) == (Kind.OVERLOADED, True)
+
+
+async def test_a_fault_server_counts_what_it_served(client: httpx.AsyncClient) -> None:
+    """Requests, whole answers, failures and the tokens that were told; what hangs is in flight until the client hangs up."""
+    async with FaultServer("anthropic", pieces=("a", "b", "c")) as server:
+        address = f"{server.base_url}/v1/messages"
+        answer = (await client.post(address, json=body(stream=False))).json()
+        server.fault = fault("529")
+        await client.post(address, json=body())
+        assert (server.counts.requests, server.counts.answers, server.counts.failures) == (2, 1, 1)
+        assert server.counts.input_tokens == answer["usage"]["input_tokens"]
+        assert server.counts.output_tokens == answer["usage"]["output_tokens"] == 3
+        server.fault = fault("hangs in the middle")
+        async with client.stream("POST", address, json=body()) as response:
+            assert (await anext(response.aiter_raw())).startswith(b"event: message_start")
+            assert (server.in_flight, server.silent) == (1, 1)
+        while server.counts.failures < 2:  # noqa: ASYNC110  it waits for the end of a connection, which sets no event
+            await asyncio.sleep(0)
+        assert (server.in_flight, server.silent) == (0, 0)
+
+
+def test_a_fault_that_there_is_not_is_a_mistake() -> None:
+    """A fault is named as it stands in the list."""
+    assert all(callable(fault(name)) for name in FAULTS)
+    with pytest.raises(KeyError):
+        fault("418")

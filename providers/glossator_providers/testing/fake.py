@@ -106,7 +106,8 @@ class Asked:
             if remote_host is not None:
                 answer |= {"remote_host": remote_host, "remote_model": self.model}
             await self.reply(200, json.dumps(answer))
-        self.told = tokens
+        if not self.closed.done():
+            self.told = tokens
 
     async def half(self, text: str) -> None:
         """Send the first half of an answer: this text of a stream, or else the first half of the document."""
