@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from glossator_providers.catalog import Provider, Row
-from glossator_providers.dialects import failure
+from glossator_providers.dialects import failure, future
 from glossator_providers.dialects.calls import Calls
 from glossator_providers.dialects.characters import Joiner, mend
 from glossator_providers.dialects.dialect import Payload
@@ -190,13 +190,17 @@ class ChatDecoder:
         if model and not self._model:
             self._model = mend(model)
             deltas.append(Started(self._model))
-        for choice in items(chunk.get("choices")):
-            if mapping(choice).get("index", 0) in (0, None):  # we ask for one answer; of several the first counts
-                self._read_choice(mapping(choice), deltas)
-        usage = _usage(chunk)
-        if usage not in (None, self._usage):
-            self._usage = usage
-            deltas.append(usage)
+        for item in items(chunk.get("choices")):
+            choice = mapping(item)
+            if choice.get("index", 0) in (0, None):  # we ask for one answer; of several the first counts
+                self._read_choice(choice, deltas)
+        if chunk.get("usage") or "x_groq" in chunk:  # most chunks tell none
+            usage = _usage(chunk)
+            if usage not in (None, self._usage):
+                self._usage = usage
+                deltas.append(usage)
+        if not deltas and "choices" not in chunk:
+            future.pass_over("openai_chat", frame.event or text(chunk.get("type")) or text(chunk.get("object")))
         if chunk.get("object") == "chat.completion" and self._finish is not None:
             deltas += self._end_of_stream()  # a server without streaming sent the whole answer at once
         return deltas
@@ -220,7 +224,7 @@ class ChatDecoder:
         self._spoke = self._spoke or bool(
             thought or said or refusal or delta.get("tool_calls") or delta.get("function_call")
         )
-        called = _call_pieces(delta, self._calls)
+        called = ("tool_calls" in delta or "function_call" in delta) and _call_pieces(delta, self._calls)
         finish = text(choice.get("finish_reason"))
         reasoning, content = self._reasoning.feed(thought), self._content.feed(said + refusal)
         if finish:
