@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 By = Literal["day", "provider", "model", "task", "split"]
 Now = Callable[[], datetime]
 
-FILE = "usage.sqlite3"  # in the folder for what Glossator remembers
+LEDGER_FILE = "usage.sqlite3"  # in the folder for what Glossator remembers
 
 ANSWERED = "answered"
 CANCELLED = "cancelled"

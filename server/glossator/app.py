@@ -40,7 +40,7 @@ from glossator_providers.router import Router
 from glossator_providers.state import State
 from glossator_providers.strategies import Rule
 from glossator_providers.transport import Transport
-from glossator_providers.usage_ledger import UsageLedger
+from glossator_providers.usage_ledger import LEDGER_FILE, UsageLedger
 
 _MOST_OFFERS = 500
 _MOST_PAGES = 200
@@ -448,7 +448,7 @@ def _state(config: Config, environment: Mapping[str, str]) -> State:
         sleep=asyncio.sleep,
         thresholds=Thresholds(**config.router.breaker.model_dump()),
         quota=quota(config, environment),
-        ledger=UsageLedger(state_folder(environment) / "usage.sqlite"),
+        ledger=UsageLedger(state_folder(environment) / LEDGER_FILE),
         budgets=budgets(config.budget),
     )
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from applications import environment_of
+from applications import environment_of, table
 from audit import WatchedChild
 from e2e.command import glossator
-from glossator_providers.usage_ledger import FILE, SCHEMA, Entry, UsageLedger
+from glossator_providers.testing import FakeProvider, answering, failing, in_turn
+from glossator_providers.usage_ledger import LEDGER_FILE, SCHEMA, Entry, UsageLedger
 
 CLOUD = Entry(
     datetime(2026, 11, 20, 12, tzinfo=UTC),
@@ -37,7 +38,7 @@ UNPRICED = replace(CLOUD, provider="mine", dollars=None, task="explain")
 
 async def fill(user: Path, *entries: Entry) -> None:
     """Write a user's ledger."""
-    ledger = UsageLedger(user / "state" / FILE, now=lambda: CLOUD.at)
+    ledger = UsageLedger(user / "state" / LEDGER_FILE, now=lambda: CLOUD.at)
     for entry in entries:
         await ledger.record(entry)
     await ledger.aclose()
@@ -101,6 +102,20 @@ async def test_usage_for_programs_is_one_object(tmp_path: Path) -> None:
     assert (await glossator(*later, environment=environment, folder=tmp_path)).json["rows"] == []
 
 
+async def test_what_was_asked_is_counted(tmp_path: Path) -> None:
+    """An answer, and then a failure, stand in the ledger with the tokens that the provider told, once their commands have ended."""
+    async with FakeProvider(respond=in_turn(answering("Yes."), failing(400))) as fake:
+        environment = environment_of(tmp_path / "user", table(fake))
+        asked = await glossator("ask", "Is it?", "--json", environment=environment, folder=tmp_path)
+        await glossator("ask", "Is it?", environment=environment, folder=tmp_path)
+    usage = asked.json["usage"]
+    total = (await glossator("usage", "--json", environment=environment, folder=tmp_path)).json["total"]
+    assert (total["requests"], total["answered"], total["failures"]) == (2, 1, {"bad-request": 1})
+    assert usage["input_tokens"]
+    assert (total["input_tokens"], total["output_tokens"]) == (usage["input_tokens"], usage["output_tokens"])
+    assert (total["local"], total["dollars"], total["unpriced"]) == (True, 0.0, 0)
+
+
 async def test_an_empty_ledger_is_told_kindly(tmp_path: Path) -> None:
     """Who has asked nothing yet reads so, the command has worked, and it leaves no file behind."""
     environment = environment_of(tmp_path / "user")
@@ -142,7 +157,7 @@ async def test_what_cannot_be_meant_is_said(arguments: tuple[str, ...], said: st
 
 async def test_usage_is_read_while_a_server_writes(tmp_path: Path) -> None:
     """The command sees what is there at some moment between its start and its end, and turns no writer away."""
-    ledger = UsageLedger(tmp_path / "user" / "state" / FILE)
+    ledger = UsageLedger(tmp_path / "user" / "state" / LEDGER_FILE)
     await ledger.record(CLOUD)
     written, stop = 1, asyncio.Event()
 
@@ -168,7 +183,7 @@ async def test_a_ledger_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     """One of a newer version is left alone: the command fails with the reason, in both ways of telling."""
     state = tmp_path / "user" / "state"
     state.mkdir(parents=True)
-    with closing(sqlite3.connect(state / FILE)) as connection:
+    with closing(sqlite3.connect(state / LEDGER_FILE)) as connection:
         connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
     environment = environment_of(tmp_path / "user")
     done = await glossator("usage", environment=environment, folder=tmp_path)

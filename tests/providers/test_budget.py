@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -211,12 +212,25 @@ def test_a_day_on_which_the_clocks_change_is_as_long_as_it_is(zone: str, noon: s
     assert after - first == timedelta(hours=hours)
 
 
-def test_the_clock_of_this_machine_counts_where_no_zone_is_named() -> None:
-    """Without a zone a day begins at this machine's midnight, and a month on its first."""
-    now = datetime(2026, 7, 15, 12, 30, tzinfo=UTC)
-    local = begins(Period.DAY, now).astimezone()
-    assert (local.hour, local.minute, local.date()) == (0, 0, now.astimezone().date())
-    assert begins(Period.MONTH, now).astimezone().day == 1
+def test_a_midnight_that_comes_twice_counts_once() -> None:
+    """Where the clocks go back from one to midnight, the day has begun at the first of the two."""
+    azores = ZoneInfo("Atlantic/Azores")
+    for minute in (15, 75):
+        moment = datetime(2026, 10, 25, 0, 0, tzinfo=UTC) + timedelta(minutes=minute)
+        assert begins(Period.DAY, moment.astimezone(azores), azores) == datetime(2026, 10, 25, tzinfo=UTC)
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system's time zone cannot be set for one process")
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Pacific/Auckland", "America/St_Johns"])
+def test_the_clock_of_this_machine_counts_where_no_zone_is_named(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a zone a day and a month begin as they do in this machine's, also where they began before the clocks changed."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        for moment in (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=7 * n) for n in range(1250)):
+            for period in Period:
+                assert begins(period, moment) == begins(period, moment, ZoneInfo(zone))
+    time.tzset()
 
 
 @given(st.floats(0, 1e6))

@@ -45,6 +45,7 @@ ONE = Entry(
     dollars=0.25,
 )
 LOCAL = replace(ONE, kind="ollama", provider="ollama", model="qwen", local=True, dollars=0.0)
+ANY_TEXT = st.text(st.characters(exclude_categories=())) | st.just("half a pair: \ud83d")
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 Open = Callable[..., Awaitable[UsageLedger]]
@@ -166,7 +167,7 @@ async def test_attempts_are_told_by_day_model_task_and_arm(opened: Open) -> None
     assert [(line.name, line.attempts) for line in utc.lines] == [("2026-03-29", 2)]
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1))
+@given(st.lists(st.floats(0, 1e6), min_size=1) | st.lists(st.floats(0, 1e6), min_size=20, max_size=60))
 def test_percentiles_are_those_of_a_plain_reading(seconds: list[float]) -> None:
     """Half are no longer than the median; 19 of 20 are no longer than the p95, and of anything shorter that is not so."""
     from glossator_providers.usage_ledger import _durations
@@ -215,9 +216,9 @@ async def test_nothing_of_a_request_is_in_the_file() -> None:
     st.builds(
         Entry,
         st.datetimes(datetime.fromisoformat("1980-01-01"), timezones=st.just(UTC)),
-        *(st.text(st.characters(exclude_categories=())) for _ in range(4)),
+        *(ANY_TEXT for _ in range(4)),
         local=st.booleans(),
-        outcome=st.text(st.characters(exclude_categories=())),
+        outcome=ANY_TEXT,
         seconds=st.floats(0, 1e9),
         input_tokens=st.none() | st.integers(),
         output_tokens=st.none() | st.integers(min_value=10**30),
@@ -276,14 +277,15 @@ async def test_a_file_that_is_held_by_others_keeps_nobody_waiting_and_loses_noth
     await ledger.record(ONE)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        said = [await problem_after(ledger, ONE) for _ in range(5)]
-        assert (await ledger.spent(BEGINNING))["work"] == Spent(1.5, 6600)
-        assert (await ledger.summary("task")).total.attempts == 6
-        assert said[:3] == [None, None, said[4]], "a moment is nothing to speak of"
+        said = [await problem_after(ledger, ONE) for _ in range(250)]
+        assert (await ledger.spent(BEGINNING))["work"] == Spent(251 * 0.25, 251 * 1100)
+        assert (await ledger.summary("task")).total.attempts == 251
+        assert said[:2] == [None, None], "a moment is nothing to speak of"
+        assert len({*said[2:]}) == 1
         assert "is held by another program; requests go on" in str(said[2])
         other.execute("ROLLBACK")
     assert await problem_after(ledger, ONE) is None
-    assert len(rows(path)) == 7
+    assert len(rows(path)) == 252
 
 
 async def test_what_is_kept_is_written_at_the_end(tmp_path: Path, opened: Open) -> None:
@@ -309,16 +311,16 @@ async def test_the_event_loop_never_waits_for_the_file(tmp_path: Path, opened: O
     await ledger.record(ONE)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        waiting = asyncio.create_task(ledger.record(ONE))
+        waiting = [asyncio.create_task(ledger.record(ONE)) for _ in range(3)]
         for _ in range(10):
             await asyncio.sleep(0)
-        assert not waiting.done()
-        waiting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await waiting
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
         other.execute("ROLLBACK")
     await ledger.record(ONE)
-    assert len(rows(path)) == 3
+    assert len(rows(path)) == 5
 
 
 async def test_a_row_can_be_left_to_the_ledger(tmp_path: Path, opened: Open) -> None:
@@ -374,8 +376,9 @@ async def test_damage_in_the_middle_is_found_by_both_servers_and_set_aside_by_on
     for _ in range(3):
         await one.record(ONE)
         await other.record(ONE)
-    await one.aclose()
-    await other.aclose()
+    assert len(rows(path)) == 6
+    other._identity = (0, 0)  # as if it had come upon the damage while the first was at it
+    assert await other._do(other._set_aside)
     assert len(rows(path)) == 6
     assert sum("damaged" in name and name.endswith(".sqlite3") for name in names(tmp_path)) == 1
 

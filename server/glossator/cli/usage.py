@@ -16,7 +16,7 @@ from glossator.cli import failures, show
 from glossator.cli.options import AsJson
 from glossator.consent import state_folder
 from glossator_providers.budget import money
-from glossator_providers.usage_ledger import FILE, By, Durations, Line, Summary, UsageLedger
+from glossator_providers.usage_ledger import LEDGER_FILE, By, Durations, Line, Summary, UsageLedger
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -74,7 +74,7 @@ def _beginning(since: str, *, today: date) -> tuple[date, datetime]:
 
 
 async def _read(by: By, since: datetime) -> tuple[Summary, str | None]:
-    ledger = UsageLedger(state_folder(os.environ) / FILE)
+    ledger = UsageLedger(state_folder(os.environ) / LEDGER_FILE)
     try:
         return await ledger.summary(by, since), ledger.problem
     finally:
