@@ -52,15 +52,15 @@ class EventStream:
     """Split `text/event-stream`, https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation.
 
     It goes further than the standard in two places. A body that begins with a brace is no event stream but the plain
-    JSON error (or whole answer) that some servers send with status 200 instead; it comes as one frame at the end, so
-    that the decoder can say what it says. And an event that is complete but for its last blank line is not thrown
+    JSON error (or whole answer) that some servers send with status 200 instead, and one that begins with an angle bracket
+    is a web page; it comes as one frame at the end, so that the decoder can say what it is. And an event that is complete but for its last blank line is not thrown
     away: some servers end right after `data: [DONE]`.
     """
 
     def __init__(self) -> None:
         self._mark_passed = False
         self._started = False
-        self._plain = False  # the body is one JSON text, not an event stream
+        self._plain = False  # the body is one JSON text or a web page, not an event stream
         self._after_return = False  # the last byte was a carriage return: a line feed now belongs to it
         self._line = bytearray()
         self._event: str | None = None
@@ -134,7 +134,7 @@ class EventStream:
             data = data.removeprefix(_BYTE_ORDER_MARK)
         data = data.lstrip(b"\r\n")  # DeepSeek sends blank lines while a request waits for its turn
         self._started = bool(data)
-        self._plain = data.startswith((b"{", b"["))
+        self._plain = data.startswith((b"{", b"[", b"<"))
         return data
 
     def _extend(self, piece: bytes) -> None:

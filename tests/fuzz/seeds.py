@@ -197,31 +197,48 @@ OWN: Mapping[str, tuple[tuple[Event, ...], ...]] = {
     ),
 }
 
-# Bodies of answers in one piece, of lists of models and of failures, for whichever protocol: each meets those of the others.
-DOCUMENTS: tuple[Any, ...] = (
-    {
+# Answers in one piece.
+WHOLE: Mapping[str, Any] = {
+    "openai_chat": {
         "model": "m",
         "choices": [
             {
-                "message": {"content": "hi", "tool_calls": [_CALL], "function_call": {"name": "f"}},
+                "message": {"content": "Grüße 😀", "tool_calls": [_CALL], "function_call": {"name": "f"}},
                 "finish_reason": "stop",
             }
         ],
         "usage": _TELLING,
     },
-    {
+    "openai_responses": {
         "model": "m",
-        "content": [{"type": "text", "text": "hi"}, {"type": "tool_use", "id": "t", "name": "r", "input": {"a": [1]}}],
+        "status": "completed",
+        "incomplete_details": None,
+        "output": [
+            {"type": "reasoning", "summary": [{"text": "hm"}]},
+            {"type": "message", "content": [{"type": "output_text", "text": "Grüße 😀"}]},
+            {"type": "function_call", "call_id": "c", "name": "read", "arguments": "{}"},
+        ],
+        "usage": {"input_tokens": 7, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 1}},
+    },
+    "anthropic": {
+        "model": "m",
+        "content": [
+            {"type": "text", "text": "Grüße 😀"},
+            {"type": "tool_use", "id": "t", "name": "r", "input": {"a": [1]}},
+        ],
         "stop_reason": "end_turn",
         "usage": {"input_tokens": 7, "cache_read_input_tokens": 1, "cache_creation_input_tokens": 2},
     },
-    OWN["openai_responses"][0][-1][1]["response"],
-    OWN["gemini"][0][-1][1],
-    {
+    "gemini": {
+        "modelVersion": "m",
+        "candidates": [{"content": {"parts": [{"text": "Grüße 😀"}]}, "finishReason": "STOP"}],
+        "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 5},
+    },
+    "bedrock": {
         "output": {
             "message": {
                 "content": [
-                    {"text": "hi"},
+                    {"text": "Grüße 😀"},
                     {"reasoningContent": {"reasoningText": {"text": "hm"}}},
                     {"toolUse": {"toolUseId": "t", "name": "r", "input": {"a": 1}}},
                 ]
@@ -230,12 +247,17 @@ DOCUMENTS: tuple[Any, ...] = (
         "stopReason": "end_turn",
         "usage": {"inputTokens": 1, "outputTokens": 2},
     },
-    {
-        "message": {"content": [{"type": "text", "text": "hi"}], "tool_plan": "then", "tool_calls": [_CALL]},
+    "cohere": {
+        "message": {"content": [{"type": "text", "text": "Grüße 😀"}], "tool_plan": "then", "tool_calls": [_CALL]},
         "finish_reason": "COMPLETE",
         "usage": {"tokens": {"input_tokens": 7}},
     },
-    {"model": "m", "message": {"content": "hi"}, "done": True, "done_reason": "stop"},
+    "ollama": {"model": "m", "message": {"content": "Grüße 😀"}, "done": True, "done_reason": "stop"},
+}
+
+# Those, lists of models and failures, for whichever protocol: each meets those of the others.
+DOCUMENTS: tuple[Any, ...] = (
+    *WHOLE.values(),
     {"data": [{"id": "m", "context_window": 8192, "meta": {"n_ctx": 1}, "max_tokens": 5}]},
     {"models": [{"name": "models/m", "details": {"context_length": 5}, "remote_host": "h", "endpoints": ["chat"]}]},
     {"publisherModels": [{"name": "publishers/google/models/m"}]},
