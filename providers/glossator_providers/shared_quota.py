@@ -144,7 +144,9 @@ class SharedQuota:
     async def _refusal(self, counters: MovingWindowRateLimiter, counter: _Counter) -> Refusal:
         """Say when the oldest entry leaves: there is room then for one request, perhaps not yet for all tokens of a large one."""
         stats = await counters.get_window_stats(counter.item, *counter.name)
-        return Refusal(max(_SHORTEST, stats.reset_time - self._wall()), counter.item.namespace)
+        # Where the last entry left since the question, the library names the end of a minute that has not begun.
+        seconds = 0.0 if stats.remaining >= counter.cost else stats.reset_time - self._wall()
+        return Refusal(max(_SHORTEST, seconds), counter.item.namespace)
 
     async def _fill(self, counters: MovingWindowRateLimiter, counter: _Counter) -> None:
         """Count what has been sent already, as far as there is room: more than full is full."""
