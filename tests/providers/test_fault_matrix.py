@@ -59,7 +59,14 @@ ADDRESSES = (
     "no TLS where TLS is expected",
     "TLS where none is expected",
 )
-JUMPS: Mapping[str, float] = {"clock leaps ahead": 3600.0, "clock leaps a little": 45.0, "clock falls back": -3600.0}
+# How far the clock leaps, in seconds, while a provider answers well, and whether sleepers wake by it: those of a process do when
+# its machine was frozen and the clock went on, and they do not where the clock alone was set.
+JUMPS: Mapping[str, tuple[float, bool]] = {
+    "clock leaps ahead": (3600.0, True),
+    "clock leaps a little": (45.0, True),
+    "clock is set ahead": (3600.0, False),
+    "clock is set back": (-3600.0, False),
+}
 
 EXPECTED: Mapping[str, Kind] = {
     **dict.fromkeys(ADDRESSES, Kind.NETWORK),
@@ -124,7 +131,7 @@ OVER_TLS = tuple(name for name in FAULTS if not name[0].isdigit())
 class Clock:
     """A clock that is moved by hand; the pauses of the task that asks pass at once, all other sleeps are stepped through.
 
-    What it shows may leap; how long somebody sleeps does not change by that.
+    What it shows may leap, and sleepers may or may not take that for time that has passed.
     """
 
     now: float = 1000.0
@@ -150,9 +157,12 @@ class Clock:
         if waiting:
             self._move(max(0.0, min(waiting) - self._passed))
 
-    def leap(self, seconds: float) -> None:
-        """Show another time from now on."""
-        self.now += seconds
+    def leap(self, seconds: float, *, wakes: bool) -> None:
+        """Show another time from now on; *wakes* says that sleepers take it for time that has passed."""
+        if wakes:
+            self._move(seconds)
+        else:
+            self.now += seconds
 
     def _move(self, seconds: float) -> None:
         self._passed += seconds
@@ -306,14 +316,14 @@ async def ask(router: Router, request: Request, clock: Clock, *servers: FaultSer
     return outcome
 
 
-def leaping(seconds: float, clock: Clock) -> Respond:
+def leaping(seconds: float, clock: Clock, *, wakes: bool) -> Respond:
     """Return a provider that answers well, while the client's clock leaps."""
 
     async def respond(asked: Asked) -> None:
         pieces = said_by("leaping")
         await asked.say(pieces[0])
         await turns()
-        clock.leap(seconds)
+        clock.leap(seconds, wakes=wakes)
         for piece in pieces[1:]:
             await asked.say(piece)
             await turns()
@@ -407,7 +417,8 @@ async def play(name: str, kind: str, servers: Servers, *, stream: bool, two: boo
     before = replace(first.counts), replace(second.counts)
     second.fault = None
     if name in JUMPS:
-        first.fault = leaping(JUMPS[name], clock)
+        seconds, wakes = JUMPS[name]
+        first.fault = leaping(seconds, clock, wakes=wakes)
     elif name in FAULTS:
         first.fault = fault(name, sleep=clock.sleep)
     else:
