@@ -68,7 +68,7 @@ def measure(rounds: int = 5) -> str:
     clients = [client for client in PYTHONS if client != REFERENCE]
     return "\n".join(
         [
-            INTRODUCTION.format(pieces=PIECES, rounds=rounds, slow=SLOW["LiteLLM"]),
+            INTRODUCTION.format(pieces=PIECES, rounds=rounds, slow=min(rounds, SLOW["LiteLLM"])),
             f"Compared with: {_versions() or 'nobody else, for none could be installed'}.\n",
             _table("CPU per piece", "µs", {n: _of("cpu_us", s) for n, s in samples.items()}, clients),
             _table("time to the first piece, warm", "ms", {n: _of("first_ms", s) for n, s in samples.items()}, clients),
