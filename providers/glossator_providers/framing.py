@@ -221,7 +221,8 @@ class AmazonEvents:
     """Split `application/vnd.amazon.eventstream`, https://smithy.io/2.0/aws/amazon-eventstream.html.
 
     A message is a prelude, headers, a payload and a CRC32 of it all; the prelude has a CRC32 of its own, so a damaged length
-    is noticed before anything is waited for.
+    is noticed before anything is waited for. A body that begins as JSON or as a web page (no length begins so) comes as one
+    frame without a name at the end, as in `EventStream`.
     """
 
     def __init__(self) -> None:
@@ -229,13 +230,20 @@ class AmazonEvents:
         self._failure: ProviderError | None = None
         self._block = b""  # the headers of the last event …
         self._told: Mapping[str, str] = {}  # … and what they say
+        self._plain: bool | None = None  # not known before the first byte
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes and return the frames that they complete."""
         if self._failure is None:
             self._bytes += data
         frames: list[Frame] = []
+        if self._plain is None and data:
+            self._plain = data.startswith((b"{", b"[", b"<"))
         try:
+            if self._plain:
+                if len(self._bytes) > LIMIT:
+                    raise _too_large()
+                return []
             for message, headers_end in self._messages():
                 block = message[_PRELUDE.size : headers_end]
                 if block != self._block:  # in most of an answer, one event is headed as the one before
@@ -249,10 +257,11 @@ class AmazonEvents:
         return frames
 
     def end(self) -> list[Frame]:
-        """Say that the body has ended; half a message is no frame, and the decoder knows what is missing."""
+        """Return what is left when the body has ended; half a message is no frame, and the decoder knows what is missing."""
         if self._failure is not None:
             raise self._failure
-        return []
+        whole = _decoded(bytes(self._bytes)).strip() if self._plain else ""
+        return [Frame(None, whole)] if whole else []
 
     def _messages(self) -> Iterator[tuple[bytes, int]]:
         """Yield each message that is complete and undamaged, with the place where its headers end."""

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 import pytest
 
+import recorded
 from glossator_providers import dialects
 from glossator_providers.dialects.calls import Calls
 from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.framing import AmazonEvents, EventStream, Frame, Framing, Lines, splitter
+from glossator_providers.model import Text
 
 # Where what is nested is walked through once more after it was parsed: a failure's sentence, a delay, a call's arguments.
 NESTS: Mapping[str, str] = {
@@ -118,3 +120,19 @@ def test_what_came_before_the_damage_is_given_out(framing: Framing, body: bytes,
             stream.feed(b"data: 3\n\n")
         with pytest.raises(ProviderError, match="not UTF-8"):
             stream.end()
+
+
+def test_a_document_in_place_of_bedrocks_stream_is_read() -> None:
+    """An error or a whole answer in plain JSON, where binary events were asked for, is what it says, wherever it was cut."""
+    bedrock = dialects.get("bedrock")
+    failed = recorded.hear(bedrock, b'{"message": "Too many requests, please wait before trying again."}')
+    assert failed.error is not None
+    assert failed.error.kind is Kind.BROKEN_STREAM  # Amazon names a failure in a header, which no decoder sees
+    failed = recorded.hear(bedrock, b'{"error": {"message": "Too many requests"}}')
+    assert failed.error is not None
+    assert failed.error.kind is Kind.RATE
+    answer = json.dumps({"output": {"message": {"content": [{"text": "hi"}]}}, "stopReason": "end_turn"}).encode()
+    for size in (1, len(answer)):
+        pieces = [answer[start : start + size] for start in range(0, len(answer), size)]
+        (frame,) = recorded.frames(bedrock, pieces)
+        assert Text("hi") in bedrock.decoder().decode(frame)

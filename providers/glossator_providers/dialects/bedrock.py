@@ -202,6 +202,8 @@ class ConverseDecoder:
             case "metadata":
                 deltas += _metadata(event)
                 self.done = self._finished
+            case None:
+                self._take_document(event, deltas)
             case name:
                 future.pass_over("bedrock", name)
         return deltas
@@ -214,6 +216,13 @@ class ConverseDecoder:
                 "the answer broke off: the connection ended before the stream's last events, messageStop and metadata",
                 partial=self._partial,
             )
+
+    def _take_document(self, event: Mapping[str, Any], deltas: list[Delta]) -> None:
+        """Read what came in place of an event stream: a failure or a whole answer in plain JSON, as gates and proxies send."""
+        failure.check(event, partial=self._partial)
+        if "output" in event:
+            deltas += _whole(event)
+            self.done = True
 
     def _open(self, event: Mapping[str, Any], deltas: list[Delta]) -> None:
         """Remember a tool that is called; one that the server calls for itself, `server_tool_use`, is its own affair."""
@@ -254,7 +263,10 @@ def read(body: bytes) -> list[Delta]:
     """Read a whole answer that was not streamed; raises ProviderError where it is a failure or no answer."""
     value = parse(body)
     failure.check(value)
-    whole = mapping(value)
+    return _whole(mapping(value))
+
+
+def _whole(whole: Mapping[str, Any]) -> list[Delta]:
     content = mapping(mapping(whole.get("output")).get("message")).get("content")
     if not isinstance(content, list):
         raise ProviderError(
