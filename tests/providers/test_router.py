@@ -70,7 +70,6 @@ Make = Callable[..., Router]
 @pytest.fixture
 def make(transport: Transport) -> Make:
     """Give a maker of routers that never wait and always draw the largest pause."""
-
     passed = 0.0
 
     async def no_sleep(seconds: float) -> None:
