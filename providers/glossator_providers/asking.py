@@ -43,6 +43,7 @@ Prepare = Callable[[Provider], Awaitable[Provider]]
 
 LIST_TIMEOUT = 5.0  # seconds
 _LARGEST_ERROR = 1 << 20  # bytes
+_CALL = 64  # characters that a call of a tool counts for beyond its name and arguments: many empty ones are large too
 _LARGEST_ANSWER = 16 << 20  # bytes; also characters of text in a stream
 
 
@@ -71,9 +72,7 @@ class Heard:
         if isinstance(delta, (Text, Reasoning)):
             if self.first_token_seconds is None:
                 self.first_token_seconds = clock() - self.began
-            self.size += len(delta.text)
-            if self.size > _LARGEST_ANSWER:
-                raise ProviderError(Kind.BROKEN_STREAM, "its answer does not end and was cut off")
+            self._grow(len(delta.text))
             (self.text if isinstance(delta, Text) else self.reasoning).append(delta.text)
             return
         match delta:
@@ -91,7 +90,13 @@ class Heard:
             case Finished(reason, raw):
                 self.finish, self.finish_raw = reason, raw
             case ToolCall():
+                self._grow(len(delta.name) + len(delta.arguments) + _CALL)
                 self.calls.append(delta)
+
+    def _grow(self, size: int) -> None:
+        self.size += size
+        if self.size > _LARGEST_ANSWER:
+            raise ProviderError(Kind.BROKEN_STREAM, "its answer does not end and was cut off")
 
     def attempt(self, provider: Provider, error: ProviderError | None, *, now: float) -> Attempt:
         """Return this attempt as it is told when it is over."""
@@ -228,8 +233,7 @@ async def _read(
         if response.status != 200:  # noqa: PLR2004  the only status with an answer
             raise error
         raise ProviderError(Kind.SERVER, f"it {error.message}; is base_url right?", response.status)
-    if not request.stream or (content_type == "application/json" and dialect.framing == "sse"):
-        # Some servers answer a request for a stream with one document: most often it is an error, which `read` raises.
+    if not request.stream:
         for delta in dialect.read(await watchdog.wait(response.read(_LARGEST_ANSWER))):
             yield delta
         return

@@ -9,10 +9,11 @@ import pytest
 
 import recorded
 from glossator_providers import dialects
+from glossator_providers.asking import Heard
 from glossator_providers.dialects.calls import Calls
 from glossator_providers.errors import Kind, ProviderError
 from glossator_providers.framing import AmazonEvents, EventStream, Frame, Framing, Lines, splitter
-from glossator_providers.model import Text
+from glossator_providers.model import Text, ToolCall
 
 # Where what is nested is walked through once more after it was parsed: a failure's sentence, a delay, a call's arguments.
 NESTS: Mapping[str, str] = {
@@ -136,3 +137,13 @@ def test_a_document_in_place_of_bedrocks_stream_is_read() -> None:
         pieces = [answer[start : start + size] for start in range(0, len(answer), size)]
         (frame,) = recorded.frames(bedrock, pieces)
         assert Text("hi") in bedrock.decoder().decode(frame)
+
+
+def test_calls_without_end_are_cut_off() -> None:
+    """Calls that come whole, one event each, are bounded like text is, however little each of them says."""
+    heard = Heard(0.0, "m", local=True, stays=False)
+    call = ToolCall("", "f", "{}")
+    with pytest.raises(ProviderError, match="does not end"):
+        for _ in range(1 << 20):
+            heard.hear(call, lambda: 0.0)
+    assert len(heard.calls) < 1 << 18
