@@ -142,8 +142,11 @@ def test_a_document_in_place_of_bedrocks_stream_is_read() -> None:
 def test_calls_without_end_are_cut_off() -> None:
     """Calls that come whole, one event each, are bounded like text is, however little each of them says."""
     heard = Heard(0.0, "m", local=True, stays=False)
-    call = ToolCall("", "f", "{}")
-    with pytest.raises(ProviderError, match="does not end"):
+
+    def listen() -> None:
         for _ in range(1 << 20):
-            heard.hear(call, lambda: 0.0)
+            heard.hear(ToolCall("", "f", "{}"), lambda: 0.0)
+
+    with pytest.raises(ProviderError, match="does not end"):
+        listen()
     assert len(heard.calls) < 1 << 18
