@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlsplit
@@ -124,6 +125,8 @@ class Provider:
         return self.row.local or self.socket is not None or is_loopback(host_of(self.base_url))
 
 
+# These two are asked many times for each request, and for the same few addresses.
+@lru_cache(maxsize=256)
 def host_of(url: str) -> str:
     """Return the host that a URL names, in lower case; empty where it names none or is malformed."""
     try:
@@ -132,6 +135,7 @@ def host_of(url: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Say whether a host name or address, as written, means this machine; resolves nothing."""
     host = host.strip("[]").rstrip(".").lower()

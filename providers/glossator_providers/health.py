@@ -233,6 +233,10 @@ class Health:
             return ()
         return tuple(name for name in providers if now - self._last_contact(name) >= after)
 
+    def was_asked(self, provider: str) -> bool:
+        """Say whether anybody asked this provider for an answer since the start."""
+        return provider in self._heard
+
     def _last_contact(self, provider: str) -> float:
         look = self._looks.get(provider)
         return max(self._heard.get(provider, -math.inf), look.at if look else -math.inf)
@@ -243,8 +247,9 @@ class Health:
         if record is None:
             return None
         trusted = islice(reversed(record.tokens), record.trusted)
-        now = self._clock()
-        first = sorted(token.seconds for token in trusted if 2 * token.size >= size and not self._is_old(token.at, now))
+        oldest = self._clock() - FORGOTTEN_AFTER
+        # A list, and no call for each: this is asked for with every request.
+        first = sorted([token.seconds for token in trusted if 2 * token.size >= size and token.at >= oldest])
         return percentile(first, 0.95) if len(first) >= KNOWN else None
 
     def _pace(self, record: _Record, now: float) -> _Pace:

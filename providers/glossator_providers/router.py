@@ -275,14 +275,13 @@ class Router:
             if reason is None and provider.toy and not self._is_wanted(provider, request):
                 reason = "it is a toy, asked only by its name"
             if reason is None:
-                verdict = self.state.allows(
-                    provider, self._estimate(asked, request, provider), local=self._is_local(provider)
-                )
+                estimate = self._estimate(asked, request, provider)
+                verdict = self.state.allows(provider, estimate, local=self._is_local(provider))
                 reason = verdict.refusal
                 verdicts.append(verdict)
-            if reason is None:
-                candidates.append(self._candidate(asked, request, provider))
-            else:
+                if reason is None:
+                    candidates.append(self._candidate(provider, estimate))
+            if reason is not None:
                 refused.append((provider, reason))
         first = next((name for name in (request.provider, self.preferred) if name is not None), None)
         arranged = self._strategies.arrange(asked, candidates, first=() if first is None else (first,))
@@ -295,9 +294,8 @@ class Router:
         )
         return _Plan(asked, arranged.candidates, route)
 
-    def _candidate(self, asked: Asked, request: Request, provider: Provider) -> Candidate:
+    def _candidate(self, provider: Provider, estimate: cost.Estimate) -> Candidate:
         who = (provider.name, provider.model)
-        estimate = self._estimate(asked, request, provider)
         return Candidate(
             provider,
             self._is_local(provider),
@@ -343,7 +341,7 @@ class Router:
 
     def _beside(self, turn: _Turn, candidate: Candidate) -> Hedge | None:
         following = turn.plan.candidates[turn.plan.candidates.index(candidate) :]
-        usual = self.state.health.hedge_after(_who(candidate), size=turn.plan.asked.input_tokens)
+        usual = self.state.health.hedge_after(_who(candidate), size=size_of(turn.request))
         return hedge(turn.plan.asked, following, usual=usual)
 
     async def _attempt(self, turn: _Turn, candidate: Candidate, *, alone: bool) -> AsyncGenerator[Event]:
@@ -398,9 +396,7 @@ class Router:
     def _hurried(self, turn: _Turn, candidate: Candidate) -> Provider:
         """Return the provider with less patience for its first word, where it is known to speak sooner and others could answer."""
         timeouts = candidate.provider.timeouts
-        limit = self.state.health.first_token_limit(
-            _who(candidate), timeouts.first_token, size=turn.plan.asked.input_tokens
-        )
+        limit = self.state.health.first_token_limit(_who(candidate), timeouts.first_token, size=size_of(turn.request))
         if limit >= timeouts.first_token:
             return candidate.provider
         return replace(candidate.provider, timeouts=replace(timeouts, first_token=limit))
