@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 EXPLAIN_SHOW: Final = ("auto", "document", "hover", "message")
-EDITS_CONFIRM: Final = ("auto", "always", "never")
+EDITS_CONFIRM: Final = ("never", "auto", "always")  # from the loosest to the strictest
 CONFIGURATION: Final = ("providers", "router", "privacy", "budget")
-_ON_SECRET: Final = ("local", "redact", "refuse")  # from the loosest to the strictest
+_ON_SECRET: Final = ("redact", "local", "refuse")  # from the loosest to the strictest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,12 @@ def read(user: object, workspace: object = None) -> Read:
     configuration = {name: options[name] for name in CONFIGURATION if isinstance(options.get(name), Mapping)}
     warnings.extend(_not_tables(options))
     local = _mapping(workspace, "the workspace's settings", warnings)
+    own_confirm = settings.edits_confirm
     settings = _tastes(local, settings, warnings)
+    # A repository that could switch the question off would only need a model that says what it wants.
+    if EDITS_CONFIRM.index(settings.edits_confirm) < EDITS_CONFIRM.index(own_confirm):
+        settings = replace(settings, edits_confirm=own_confirm)
+        warnings.append("edits.confirm in a workspace's settings was ignored; a workspace may only ask more often")
     trusted = trusted and _flag(local, "trusted", default=True, warnings=warnings)
     warnings.extend(_not_tables(local))
     if (privacy := local.get("privacy")) is not None and isinstance(privacy, Mapping):
@@ -68,7 +73,7 @@ def _tighten(own: Mapping[str, Any], local: Mapping[str, Any], warnings: list[st
             ]
             privacy[name] = list(dict.fromkeys(privacy[name]))
     if "on_secret" in local:
-        mine, theirs = own.get("on_secret", "local"), local["on_secret"]
+        mine, theirs = own.get("on_secret", _ON_SECRET[0]), local["on_secret"]  # the user's own file may say anything
         if theirs not in _ON_SECRET:
             warnings.append(f"privacy.on_secret must be one of {', '.join(_ON_SECRET)}; the default is used")
         elif mine not in _ON_SECRET or _ON_SECRET.index(theirs) > _ON_SECRET.index(mine):

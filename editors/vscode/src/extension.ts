@@ -18,6 +18,9 @@ import { completeArguments } from './target';
 /** Editors have documents of many schemes, chat boxes among them: only these are ours. */
 const SELECTOR = [{ scheme: 'file' }, { scheme: 'untitled' }];
 
+/** What the server is told once, when it starts. */
+const AT_START = ['path', 'arguments', 'edits.confirm', 'privacy.private', 'privacy.never'];
+
 let client: LanguageClient | undefined;
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
@@ -31,7 +34,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     vscode.commands.registerCommand('glossator.restart', restart),
     vscode.workspace.onDidGrantWorkspaceTrust(restart),
     vscode.workspace.onDidChangeConfiguration(async (event) => {
-      if (event.affectsConfiguration('glossator.path') || event.affectsConfiguration('glossator.arguments')) {
+      if (AT_START.some((name) => event.affectsConfiguration(`glossator.${name}`))) {
         await restart();
       }
     }),
@@ -54,7 +57,7 @@ async function start(output: vscode.LogOutputChannel): Promise<void> {
   const options: LanguageClientOptions = {
     documentSelector: SELECTOR,
     outputChannel: output,
-    initializationOptions: { trusted: vscode.workspace.isTrusted },
+    initializationOptions: { trusted: vscode.workspace.isTrusted, ...ofTheUser(settings) },
     // What a model wrote is shown: no links that run commands, no raw HTML.
     markdown: { isTrusted: false, supportHtml: false },
     errorHandler: {
@@ -85,6 +88,15 @@ async function start(output: vscode.LogOutputChannel): Promise<void> {
     output.error(`The server did not start: ${String(problem)}`);
     client = undefined;
   }
+}
+
+/** The user's own settings without the workspace's: those arrive by `workspace/configuration`, and may only be stricter. */
+function ofTheUser(settings: vscode.WorkspaceConfiguration): object {
+  const own = (name: string): unknown => settings.inspect(name)?.globalValue;
+  return {
+    edits: { confirm: own('edits.confirm') },
+    privacy: { private: own('privacy.private') ?? [], never: own('privacy.never') ?? [] },
+  };
 }
 
 async function stop(): Promise<void> {
