@@ -114,6 +114,10 @@ class Adaptive:
 
     def __init__(self, learned: Iterable[Learned] = ()) -> None:
         self._counts: OrderedDict[tuple[str, str, str, str], _Counts] = OrderedDict()
+        self.recall(learned)
+
+    def recall(self, learned: Iterable[Learned]) -> None:
+        """Take what was kept of earlier answers, in place of what is known of the same."""
         for one in learned:
             good, bad = _within(one.good, _MOST_LESSONS), _within(one.bad, _MOST_LESSONS)
             self._put(one, _Counts(good, bad, _within(one.seconds, _MOST_LESSONS * _LONGEST_TIME)))

@@ -118,6 +118,11 @@ class Breakers:
         else:
             self._breakers.pop(who, None)
 
+    def reset_provider(self, name: str) -> None:
+        """Close the breakers of all models of a provider by hand."""
+        for who in [who for who in self._breakers if who[0] == name]:
+            del self._breakers[who]
+
     def _count(self, breaker: _Breaker, failure: Kind) -> None:
         """Take a failure of a closed breaker, and open it after too many."""
         now = self._clock()

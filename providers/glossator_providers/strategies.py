@@ -259,6 +259,13 @@ class Strategies:
         return names
 
 
+def is_installed(name: str) -> bool:
+    """Say whether a package that is installed offers a strategy of this name; runs nothing of it."""
+    from importlib import metadata  # slow to import, and wanted by few
+
+    return bool(metadata.entry_points(group=GROUP, name=name))
+
+
 def load_strategy(name: str) -> Strategy:
     """Return the function that `package.module:function` or an entry point is; raises ConfigError. Runs its module."""
     module, _, function = name.partition(":")
