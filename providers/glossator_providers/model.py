@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from glossator_providers.errors import ProviderError
 
@@ -120,7 +120,8 @@ class Request:
     `max_tokens` bounds the answer; `None` leaves it to the provider's configuration. `temperature` is sent only if set.
     `background` says that nobody waits for the answer: where requests must wait, those of persons come first.
     `thread` names the conversation or document that it belongs to, for those who keep a prompt cache warm; `rule` the
-    checker's rule that it is about, so that it can be learned who answers to it well. Neither is sent.
+    checker's rule that it is about, so that it can be learned who answers to it well. Neither is sent. So many secrets have
+    been `masked` in it, by placeholders.
     """
 
     messages: tuple[Message, ...]
@@ -140,6 +141,7 @@ class Request:
     background: bool = False
     thread: str | None = None
     rule: str | None = None
+    masked: int = 0
 
 
 class FinishReason(enum.StrEnum):
@@ -287,6 +289,13 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Masked:
+    """Secrets were replaced by placeholders before anything was sent, and are put back into what comes back."""
+
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Restarted:
     """The attempt failed after text had been shown: forget that text, another attempt begins."""
 
@@ -300,4 +309,4 @@ class Answered:
     answer: Answer
 
 
-Event = Chosen | Waiting | Warned | Text | Reasoning | Restarted | Answered
+Event = Chosen | Waiting | Warned | Masked | Text | Reasoning | Restarted | Answered

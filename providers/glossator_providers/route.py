@@ -19,6 +19,7 @@ class Route:
     """Where a request would go: who may answer, in the order of asking, and who may not, with the reason in words.
 
     `warnings` is what the user should know of it, such as a budget that is nearly spent; `reason` why the first is the first.
+    So many secrets are `masked` before it is sent.
     """
 
     decision: Decision
@@ -26,6 +27,7 @@ class Route:
     refused: tuple[tuple[Provider, str], ...]
     warnings: tuple[str, ...] = ()
     reason: str = ""
+    masked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

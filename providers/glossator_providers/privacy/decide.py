@@ -40,7 +40,7 @@ def judge(request: Request, *, policy: Policy, files: Files) -> Decision:
     for message in request.messages:
         for fragment in message.fragments:
             reasons += _of_origins(fragment, uris)
-            if not _is_ours(fragment):
+            if not is_ours(fragment):
                 reasons += _of_content(fragment.text, policy=policy)
         for call in message.calls:
             if not message.fragments:  # what a model wrote holds what it was shown, so it travels no farther than that
@@ -48,7 +48,7 @@ def judge(request: Request, *, policy: Policy, files: Files) -> Decision:
             meant = _readable(call.arguments.encode("utf-8", "replace"))
             reasons += _of_content(f"{call.name}\n{call.arguments}\n{meant}", policy=policy)
         if len(message.fragments) > 1:  # a secret may stand across the seam of two fragments
-            reasons += _of_content("".join(f.text for f in message.fragments if not _is_ours(f)), policy=policy)
+            reasons += _of_content("".join(f.text for f in message.fragments if not is_ours(f)), policy=policy)
     for tool in request.tools:
         reasons += _of_content(f"{tool.name}\n{tool.description}\n{tool.schema}", policy=policy)
     if request.structure is not None:
@@ -144,7 +144,7 @@ def inspect(body: bytes, cleared: Cleared, *, local: bool) -> None:
         return
     if len(body) > contents.LARGEST:
         raise EgressDenied("the request is too large to look through for secrets, so nothing was sent")
-    known = "\n".join(f.text for message in cleared.request.messages for f in message.fragments if _is_ours(f))
+    known = "\n".join(f.text for message in cleared.request.messages for f in message.fragments if is_ours(f))
     text = _readable(body)
     for finding in contents.scan_specific(text):
         if text[finding.start : finding.end] not in known:
@@ -178,7 +178,8 @@ def _strings(value: object) -> Iterator[str]:
             yield from _strings(item)
 
 
-def _is_ours(fragment: Fragment) -> bool:
+def is_ours(fragment: Fragment) -> bool:
+    """Say whether *fragment* holds our own words alone, or a checker's public documentation."""
     return bool(fragment.origins) and all(origin.kind in _OURS and origin.uri is None for origin in fragment.origins)
 
 

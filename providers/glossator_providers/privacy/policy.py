@@ -12,12 +12,12 @@ class Policy:
 
     `private` and `never` are globs in gitignore syntax, against the path in the workspace and against the whole path.
     `trusted_hosts` are names or addresses that count as this machine. `on_secret` says what a secret in a text means:
-    local models only, or no model. With `cloud_allowed` False, clouds that nobody configured (only a key was found in the
+    it is masked before the text travels, or local models only, or no model. With `cloud_allowed` False, clouds that nobody configured (only a key was found in the
     environment) may not be used yet in this workspace.
     """
 
     private: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
-    on_secret: Literal["local", "refuse"] = "local"  # noqa: S105  a choice, no password
+    on_secret: Literal["redact", "local", "refuse"] = "local"  # noqa: S105  a choice, no password
     cloud_allowed: bool = True
