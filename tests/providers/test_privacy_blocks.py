@@ -23,6 +23,7 @@ PARTS = [
     *("\n", "\n", "\n", "\n\n", "\r\n", "\\n", " ", "\t", "    ", "\f", "\n" * 45, " " * 90, "\n    " * 60, "\u2028", "é", "\ud800"),
     *(HEADER, f'"{HEADER}\\n"', "-----BEGIN PGP PRIVATE KEY BLOCK-----", "MIIEpAIBAAKCAQEA", "hunter2", "Tr0ub4dor", VALUE),
     *(f'"{VALUE}"', "'hunter2!9'", "a:Tr0ub4dor", "ghp_" + VALUE, "://app:Tr0ub4dor@db", "eyJhbGciOiJIUzI1NiJ9.", "x" * 200),
+    *("login app", "user me", "<token>", "</token>", "[", "?=", "::=", "&auth_pwd=", "identified by ", "'X-Auth-Token: "),
     *("pass\n", "x = 1\n", "return value)\n", "}\n", "-", "---", "\\", "+", "word " * 30 + "\n"),
 ]  # fmt: skip
 # Secrets over several lines, each with every way to stand around a line end.
@@ -39,6 +40,11 @@ SPREAD = [
     "curl https://a.b/" + "c" * 180 + "\n-u app:Tr0ub4dor",
     f'"d"\n:\n "{VALUE}{VALUE}"',
     f"//registry/:_authToken\n\n=\n\n{VALUE}",
+    f"api_tokens = [\n  '{VALUE}'",
+    f"<client_secret>\n{VALUE}",
+    "machine db login app\npassword Tr0ub4dor",
+    f"token ?=\n`{VALUE}`",
+    f"'X-Auth-Token:\n{VALUE}'",
 ]
 
 
@@ -124,7 +130,7 @@ def test_nothing_of_a_text_is_remembered() -> None:
 def test_typing_into_a_large_file_costs_a_fraction_of_the_whole_scan() -> None:
     """In 10,000 lines a changed character costs less than a sixth of the whole scan, with line ends typed as well."""
     text = "".join(
-        f"    value_{number} = compute(self.items[{number}], next={number % 7})\n" for number in range(10_000)
+        f"    value_{number} = compute(self.items[{number}], key={number % 7})\n" for number in range(10_000)
     )
     place = len(text) // 2
     blocks.scan(text)
@@ -147,7 +153,7 @@ def test_typing_into_a_large_file_costs_a_fraction_of_the_whole_scan() -> None:
 def test_edits_in_many_places_still_find_most_blocks_known() -> None:
     """Of a text edited at three places at once, what lies between them is not scanned again."""
     text = "".join(
-        f"    value_{number} = compute(self.items[{number}], next={number % 7})\n" for number in range(10_000)
+        f"    value_{number} = compute(self.items[{number}], key={number % 7})\n" for number in range(10_000)
     )
     scanner = blocks.Scanner()
     scanner.scan(text)
@@ -174,7 +180,7 @@ def test_clearing_a_request_uses_what_is_remembered(tmp_path: Path) -> None:
     path = tmp_path / "app.py"
     path.touch()
     text = "".join(
-        f"    value_{number} = compute(self.items[{number}], next={number % 7})\n" for number in range(10_000)
+        f"    value_{number} = compute(self.items[{number}], key={number % 7})\n" for number in range(10_000)
     )
     cleared, entire = [], []
     files = LocalFiles()

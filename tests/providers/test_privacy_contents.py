@@ -82,6 +82,20 @@ def test_every_rule_finds_its_form(rule: contents.Rule) -> None:
         ("docker run -e API_TOKEN=a81bc81b-dead-4e5d-abff image", "environment-secret"),
         ("tool --password Tr0ub4dor", "command-line-secret"),
         ("GET /cb?access_token=" + ALNUM, "url-parameter"),
+        ('{"tokens":["bb62b5e62a85caf5"]}', "assigned-secret"),
+        ("`auth_pwd` = 'tzcxgewg',", "assigned-secret"),
+        ('password             = "bpdqoizsz"', "assigned-secret"),
+        ("geminiToken := `" + ALNUM + "`", "assigned-secret"),
+        ('curl -d "auth_user=me" -d "auth_pwd=shtxfjsp" https://a.b', "parameter-secret"),
+        ("Server=db;User Id=app;Password=tr0ub4dor;", "parameter-secret"),
+        ("curl -H 'user-token: 56c4ff5179d5c0981962fa64b5f1f704' https://a.b", "header-secret"),
+        ("<apiToken>\n    7lind74hxnf8ycgdom3umqax3po5p4nk\n</apiToken>", "element-secret"),
+        ("ALTER USER 'me'@'%' IDENTIFIED WITH mysql_native_password BY 'bjy-jbpuyo8e'", "database-secret"),
+        ("machine git.example login me password 012345abcdef", "login-secret"),
+        ("key = unhexlify('2b4958b8ddd13cf9beb97141082cfed8e155a101bb287523')", "random-key"),
+        ("Xkey: SX" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" * 2, "random-key"),
+        ("kind: Secret\ndata:\n  tls.key: LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlFb2dJQkFBS0NBUUVB", "encoded-private-key"),
+        ("PMTOKEN tgp_v1_" + ALNUM + "a1B2c3D", "together-key"),
         ('const char *secret_key = "9fK2mQ8xL1pZ7vR4";', "assigned-secret"),
     ],
 )  # fmt: skip
@@ -113,11 +127,65 @@ def test_what_people_paste_is_found(line: str, rule: str) -> None:
         "id = '123e4567-e89b-12d3-a456-426614174000'",
         "Uses HTTP Basic authentication.",
         "__slots__ = ('user', 'password', 'host')",
+        "('auth', '0004_alter_user_username_opts'),",
+        "field_order = ['old_password', 'new_password1', 'new_password2']",
+        '"secret": "V1SecretProjection",',
+        "MLKEM768X25519PrivateKey = rust_openssl.hpke.MLKEM768X25519PrivateKey",
+        "Authorization: Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW",
+        "engine = create_engine('postgresql://scott:tiger@localhost/test')",
+        "'SSH2 login using password succeeded.'",
+        "cls.set_password = wrapper",
+        "cache_key = '2b4958b8ddd13cf9beb97141082cfed8'",
+        "'-----BEGIN EC PRIVATE KEY-----\\n<key bytes>\\n-----END EC PRIVATE KEY-----'",
     ],
 )
 def test_ordinary_code_stays_open(line: str) -> None:
     """Code that speaks of secrets without holding one is no reason to close a file."""
     assert names(f"import os\n{line}\n") == []
+
+
+WORDS = [
+    "password",
+    "api_key",
+    " = ",
+    ": ",
+    "\n",
+    "\n\n",
+    " ",
+    "  " * 30,
+    "x" * 200,
+    "'",
+    '"',
+    "`",
+    "login me",
+    "token",
+    "?=",
+    "[",
+    "<secret>",
+]
+WORDS += [
+    "</secret>",
+    "&pwd=",
+    "Bearer",
+    "--password",
+    "identified by '",
+    "Tr0ub4dor",
+    ALNUM,
+    "x = 1\n" * 9,
+    "é",
+    "user ",
+    ";",
+    "-H '",
+]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=40).map("".join))
+def test_looking_only_around_telling_words_loses_nothing(text: str) -> None:
+    """Every generic rule meets in the excerpt of a text exactly what it meets in the whole of it."""
+    data = text.encode()
+    whole = contents._Excerpt(data, (0,), (0,))
+    for rule in contents._GENERIC:
+        assert contents._meet_generic(rule, contents._excerpt(data)) == contents._meet_generic(rule, whole), rule.name
 
 
 def test_places_are_told_in_code_points() -> None:
@@ -272,6 +340,6 @@ def test_recall_and_alarms_on_labelled_files() -> None:
         f"lines {recall:.3f} (at most 20 told in a file), files with a credential flagged {flagged / holding:.3f} of {holding}, "
         f"hard harmless files flagged {alarmed / harmless:.3f} of {harmless}"
     )
-    assert recall >= 0.55
-    assert flagged / holding >= 0.78
-    assert alarmed / harmless <= 0.05
+    assert recall >= 0.75
+    assert flagged / holding >= 0.9
+    assert alarmed / harmless <= 0.03

@@ -22,7 +22,8 @@ _BLANK = b" \t\n\r\f\v\"',+\\nr"
 _MOST_BLANK = 200
 # How every rule that can meet in several lines begins, up to the end of one of them: a little more than the rules say.
 _BEGINNINGS = (
-    KEYWORD + r"[\w.-]*(?:[\s\"'\]:=>|!&(,]|str|string|'static|new)*",
+    KEYWORD + r"[\w.-]*(?:[\s\"'`\]:=>|!?+.&(,\[@]|str|string|'static|new)*",
+    r"\b(?:login|user)[ \t]+[^\s\"']{1,80}\s*",
     r"(?:basic|bearer)\s*",
     r"curl\b[^\n]*\s",
     r"private key(?: block)?-----(?:\\[nr]|[\s\"',+\\])*",

@@ -6,10 +6,12 @@ Every format is written from what the vendor publishes; a rule's comment names t
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import re2
@@ -115,7 +117,7 @@ RULES: tuple[Rule, ...] = (
     Rule("telegram-token", "a Telegram bot token", r"\b\d{8,10}:AA[\w-]{32,33}"),
     Rule("twilio-key", "a Twilio key", r"\bSK[a-f0-9]{32}\b"),
     Rule("sendgrid-key", "a SendGrid key", r"\bSG\.[\w-]{20,24}\.[\w-]{39,50}"),
-    Rule("mailgun-key", "a Mailgun key", r"\b(?:key|pubkey)-[a-f0-9]{32}\b"),
+    Rule("mailgun-key", "a Mailgun key", r"\b(?:key|pubkey)-[a-f0-9]{32}\b|\b[a-f0-9]{32}-[a-f0-9]{8}-[a-f0-9]{8}\b"),
     Rule("mailchimp-key", "a Mailchimp key", r"\b[a-f0-9]{32}-us\d{1,2}\b"),
     Rule("brevo-key", "a Brevo key", r"\bxkeysib-[a-f0-9]{64}-[A-Za-z0-9]{16}"),
     # https://docs.stripe.com/keys
@@ -131,16 +133,57 @@ RULES: tuple[Rule, ...] = (
     Rule("sentry-token", "a Sentry token", r"\bsntry[su]_[A-Za-z0-9+/=_]{40,}"),
     Rule("dynatrace-token", "a Dynatrace token", r"\bdt0[a-z]\d{2}\.[A-Z0-9]{24}\.[A-Z0-9]{64}"),
     Rule("launchdarkly-key", "a LaunchDarkly key", r"\b(?:sdk|mob|api)-[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[a-f0-9]{4}-[a-f0-9]{12}"),
+    # published forms, each a prefix that its vendor chose so that scanners find it
+    Rule("airtable-token", "an Airtable token", r"\bpat[A-Za-z0-9]{14}\.[a-f0-9]{64}\b"),
+    Rule("authress-key", "an Authress key", r"\b(?:sc|ext|scauth|authress)_[a-z0-9]{5,30}\.[a-z0-9]{4,6}\.acc[_-][a-z0-9-]{10,32}\.[a-z0-9+/_=-]{30,120}", 2.0),
+    Rule("buildkite-token", "a Buildkite token", r"\bbk(?:[au]a|ct|pt|ut|a[ju])_[\w-]{32,}", 3.0),
+    Rule("circleci-token", "a CircleCI token", r"\bCCI(?:PAT|PRJ)_[A-Za-z0-9]{22}_[a-f0-9]{40}"),
+    Rule("clickhouse-key", "a ClickHouse Cloud key", r"\b4b1d[A-Za-z0-9]{38}\b", 3.0),
+    Rule("contentful-token", "a Contentful token", r"\bCFPAT-[\w-]{43}"),
+    Rule("dropbox-token", "a Dropbox token", r"\bsl\.(?:u\.)?[\w-]{120,}"),
+    Rule("duffel-token", "a Duffel token", r"\bduffel_(?:test|live)_[\w=-]{43}"),
+    Rule("easypost-key", "an EasyPost key", r"\bEZ[AT]K[A-Za-z0-9]{54}\b"),
+    Rule("elastic-key", "an Elastic Cloud key", r"\bess[au]_[\w-]{40,}", 3.0),
+    Rule("flutterwave-key", "a Flutterwave key", r"\bFLW(?:PUBK|SECK)_TEST-[a-h0-9-]{12,36}", 2.0),
+    Rule("frameio-token", "a Frame.io token", r"\bfio-u-[\w-]{64}"),
+    Rule("instagram-token", "an Instagram token", r"\bIGQV[\w-]{100,}"),
+    Rule("jina-key", "a Jina key", r"\bjina_[a-f0-9]{32}[\w-]{20,}"),
+    Rule("langsmith-key", "a LangSmith key", r"\blsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}"),
+    Rule("mapbox-token", "a Mapbox secret token", r"\b[st]k\.eyJ[\w-]{20,}\.[\w-]{20,}"),
+    Rule("mongodb-key", "a MongoDB Atlas secret", r"\bmdb_sa_sk_[\w-]{40}"),
+    Rule("ngc-key", "an NVIDIA key", r"\bnvapi-[\w-]{60,}"),
+    Rule("planetscale-token", "a PlanetScale token", r"\bpscale_(?:pw|tkn|oauth)_[\w.=-]{32,}", 3.0),
+    Rule("prefect-key", "a Prefect key", r"\bpn[ub]_[A-Za-z0-9]{36}\b"),
+    Rule("razorpay-key", "a Razorpay key", r"\brzp_(?:live|test)_[A-Za-z0-9]{14,}"),
+    Rule("readme-key", "a ReadMe key", r"\brdme_[a-z0-9]{70}"),
+    Rule("riot-key", "a Riot Games key", r"\bRGAPI-[a-f0-9]{8}-[a-f0-9-]{27}"),
+    Rule("settlemint-token", "a SettleMint token", r"\bsm_(?:aat|pat|sat)_[A-Za-z0-9]{16}\b"),
+    Rule("shippo-token", "a Shippo token", r"\bshippo_(?:live|test)_[a-fA-F0-9]{40}"),
+    Rule("supabase-key", "a Supabase key", r"\bsb(?:p_[a-f0-9]{40}|_secret_[\w-]{30,})"),
+    Rule("tailscale-key", "a Tailscale key", r"\btskey-[a-z]{2,12}-[A-Za-z0-9]{6,}-[A-Za-z0-9]{20,}", 2.5),
+    Rule("tavily-key", "a Tavily key", r"\btvly-(?:dev-|prod-)?[A-Za-z0-9]{32}\b"),
+    Rule("together-key", "a Together AI key", r"\btgp_v1_[\w-]{43}"),
+    Rule("typeform-token", "a Typeform token", r"\btfp_[\w.=-]{59}"),
+    Rule("vercel-token", "a Vercel token", r"\bvc[pikacr]_[A-Za-z0-9]{56}"),
+    Rule("zoho-token", "a Zoho token", r"\b1000\.[a-f0-9]{32}\.[a-f0-9]{32}\b"),
+    Rule("gemini-key", "a Gemini key", r"\bAQ\.Ab[\w-]{48,}"),
+    Rule("elevenlabs-key", "an ElevenLabs key", r"\bsk_[a-f0-9]{48}\b"),
+    Rule("cursor-key", "a Cursor key", r"\bkey_[a-f0-9]{64}\b"),
+    Rule("azure-token", "an Azure key", r"\b[A-Za-z0-9]{52}JQQJ99[A-Z0-9]{2}A[A-Za-z0-9]{20,}|\b[A-Za-z0-9+/]{33}(?:\+ASt|AzFu|AzSe|ACDb)[A-Za-z0-9+/]{4,}={0,2}"),
+    Rule("azure-shared-key", "an Azure shared access key", r"(?i)SharedAccessKey=([A-Za-z0-9+/]{43}=)"),
+    Rule("amazon-mws-token", "an Amazon MWS token", r"\bamzn\.mws\.[a-z0-9]{8}-[a-z0-9-]{27}"),
     # formats
     # RFC 7468, OpenSSH, PGP
-    Rule("private-key", "a private key", r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\\[nr]|[\s\"',+\\])*[A-Za-z0-9+/=:]"),
-    Rule("putty-key", "a private key", r"PuTTY-User-Key-File-\d"),
+    Rule("private-key", "a private key", r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\\[nr]|[\s\"',+\\])*[A-Za-z0-9+/=:]{6}"),
+    Rule("putty-key", "a private key", r"PuTTY-User-Key-File-\d: (?:ssh|ecdsa)-"),
+    # what a PEM key becomes once more in base64: `-----BEGIN `
+    Rule("encoded-private-key", "a private key in base64", r"\bLS0tLS1CRUdJTi[A-Za-z0-9+/]{4,40}(?:UFJJVkFURSBLRVkt|BSSVZBVEUgS0VZL|QUklWQVRFIEtFWS)"),
     # RFC 7519: both parts are JSON objects, so both begin with `{"`
     Rule("jwt", "a signed token (JWT)", r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{10,}"),
     # RFC 7517 section 9.3
     Rule("jwk", "a private key (JWK)", r"\b(?:d|dp|dq|qi|k)[\"']?\s{0,3}:\s{0,3}[\"']([A-Za-z0-9_-]{40,})[\"']", 4.0),
     Rule("nkey", "an NATS seed", r"\bS[UAOCNX][A-Z2-7]{56}\b", 3.5),
-    Rule("url-password", "a password in a URL", r"(?i)\b[a-z][a-z0-9+.-]{1,30}://[^\s:/?#@\"'<>$%{}()\[\]*]{0,80}:([^\s/?#@\"'<>{}()\[\]*\\]{3,100})@[\w.-]", 1.5),
+    Rule("url-password", "a password in a URL", r"(?i)\b[a-z][a-z0-9+.-]{1,30}://[^\s:/?#@\"'<>$%{}()\[\]*]{0,80}:([^\s/?#@\"'<>{}()\[\]*\\]{3,100})@[\w.%${-]", 1.5),
     Rule("curl-user", "a password on a command line", r"\bcurl\b[^\n]{0,200}?\s(?:-u|--user)[ =]?[\"']?[\w.@-]{1,60}:([^\s\"'$<{]{4,80})", 1.5),
     Rule("aws-secret-key", "an AWS secret key", r"(?i)(?:aws_?)?secret_?(?:access_?)?key[\"']?\s{0,30}[:=]\s{0,30}[\"']?([A-Za-z0-9+/]{40})\b", 4.0),
 )  # fmt: skip
@@ -149,21 +192,32 @@ KEYWORD = (
     r"(?:passw(?:or)?d|passwd|passwort|passphrase|passwort|pswd|secret|token|credential|"
     r"api_?-?key|access_?-?key|auth_?-?key|private_?-?key|secret_?-?key|account_?-?key|encryption_?-?key|encrypt_?-?key|"
     r"signing_?-?key|master_?-?key|crypt_?-?key|session_?-?key|storage_?-?key|license_?-?key|client_?-?key|"
-    r"app_?-?key|app_?-?secret|shared_?-?key|\bpass\b|_pass\b|\bpwd\b|_pwd\b|dbpass|\bauth\b|_auth\b|\bpsk\b|nkey|oauth_verifier|client_?-?secret)"
+    r"app_?-?key|app_?-?secret|shared_?-?key|\bpass\b|_pass\b|\bpwd\b|_pwd\b|dbpass|\bauth\b|_auth\b|\bpsk\b|nkey|oauth_verifier|client_?-?secret|\bpw\b|_pw\b|auth(?:orization)?_?-?code)"
 )
 _NAME = r"[\w.-]{0,40}?" + KEYWORD + r"[\w.-]{0,30}"
 _PASSED = Rule("passed-secret", "a secret in quotes", r"(?i)[\"'](" + _NAME + r")[\"']\s{0,3}[,(]\s{0,3}[\"'`]([^\"'`\n]{4,300})[\"'`]")  # fmt: skip
 _TOO_MANY = Rule("too-many", "more secrets than can be looked at", "")
 # Forms that only say "here could be one": the first group is the name, the second the value, and the look of both decides.
 _GENERIC: tuple[Rule, ...] = (
-    Rule("assigned-secret", "a secret in quotes", r"(?i)(" + _NAME + r")[\"'\]]{0,3}\s{0,5}(?::\s?(?:str|string|&str|&'static str)\s{0,3}=|=>|:=|\|\|=|==|!=|[=:])\s{0,5}(?:[a-z]{0,2}|new String\(|@|\()?[\"'`]([^\"'`\n]{4,300})[\"'`]"),
+    Rule("assigned-secret", "a secret in quotes", r"(?i)(" + _NAME + r")[\"'`\]]{0,3}(?:[ \t]{1,40}|\s{0,5})(?::\s?(?:str|string|&str|&'static str)\s{0,3}=|(?:string|str)\s=|=>|:{1,3}=|\|\|=|==|!=|\?=|\+=|\.=|[=:])\s{0,5}(?:[a-z]{0,2}|new String\(|@|\(|\[\s{0,3})?[\"'`]([^\"'`\n]{4,300})[\"'`]"),
     _PASSED,
-    Rule("configured-secret", "a secret in a configuration", r"(?im)^[ \t\f\r\-]{0,40}(?:(?:export|set|ENV|ARG)[ \t]+|(?:#|//)[ \t]?)?[\"']?(" + _NAME + r")[\"']?[ \t]{0,10}[=:][ \t]{0,10}([^\s\"'`,;#(){}\[\]<>$&|][^\s\"'`,;(){}\[\]<>$]{5,200})(?:[ \t]*\\?\r?$)"),
+    Rule("configured-secret", "a secret in a configuration", r"(?im)^[ \t\f\r\-]{0,40}(?:(?:export|set|ENV|ARG)[ \t]+|(?:#|//)[ \t]?)?[\"'*]{0,2}(" + _NAME + r")[\"'*]{0,2}[ \t]{0,10}[=:][ \t]{0,10}([^\s\"'`,;#(){}\[\]<>$&|][^\s\"'`,;(){}\[\]<>$]{5,200})(?:[ \t]*;?\\?\r?$)"),
     Rule("environment-secret", "a secret in an environment variable", r"\b([A-Z][A-Z0-9_]{0,40}?(?:PASSWORD|PASSWD|PASS|PWD|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|CREDENTIALS?)[A-Z0-9_]{0,30})=[\"']?([^\s\"'`$<&;|(){}]{5,200})"),
     Rule("command-line-secret", "a secret on a command line", r"(?i)(?:^|[\s\"'])--?(" + _NAME + r")(?:=|\s{1,3}|[\"'],\s{0,3}[\"'])[\"']?([^\s\"'`$<&;|(){}\[\]-][^\s\"'`$<&;|(){}\[\]]{5,200})"),
     Rule("url-parameter", "a secret in a URL", r"(?i)[?&](\w{0,20}?(?:token|secret|api_?key|passwd|password|signature|verifier|credential)|key|sig|pwd)=([\w%.~+/-]{10,500})"),
-    Rule("request-credentials", "the credentials of a request", r"(?i)\b(basic|bearer)\s{1,2}([A-Za-z0-9+/_.~-]{12,1000}={0,2})"),
+    Rule("request-credentials", "the credentials of a request", r"(?i)\b(basic|bearer)\s{1,2}([A-Za-z0-9+/_.~-]{12,1000}={0,2}|[A-Za-z0-9+/]{6,11}={1,2})"),
+    Rule("parameter-secret", "a secret among parameters", r"(?i)[?&;\"'](" + _NAME + r")=([^\s&;\"'`<>${}()\[\]\\]{4,200})(?:[&;\"'\\]|\s|$)"),
+    Rule("header-secret", "a secret in a header", r"(?i)[\"'](" + _NAME + r"):\s?([^\s\"'`<>${}()\[\]\\]{8,300})\\?[\"']"),
+    Rule("element-secret", "a secret in an element", r"(?i)<(" + _NAME + r")>\s{0,40}([^\s<>${}()\[\]]{4,300})[\s<]"),
+    Rule("database-secret", "a password in a query", r"(?i)\b(password|identified(?:[ \t]+with[ \t]+[\w\"']{1,40})?[ \t]+(?:by|as)(?:[ \t]+password)?)[ \t]+'([^'\n]{4,200})'"),
+    Rule("login-secret", "a password of a login", r"(?i)\b(?:login|user)[ \t]+[^\s\"']{1,80}\s{1,10}(password)[ \t]+([^\s\"'`<>${}()\[\],;]{4,200})"),
+    Rule("random-key", "a key", r"(?i)\b([\w.-]{0,40}(?:key|secret|token)\w{0,12})[\"'`\]]{0,3}[ \t]{0,20}(?:=>|:=|[=:])[ \t]{0,20}(?:[\w.]{0,20}\(){0,2}[\"'`]?([\w+/=-]{24,300})[\"'`\s;),\\]"),
 )  # fmt: skip
+# Every match of a generic rule holds one of these words, begins on its line, and ends on the line where its value begins:
+# at most so many bytes farther on. What stands between two excerpts belongs to no match.
+_TRIGGER = r"(?i)pass|pw|pswd|psk|secret|token|credential|key|auth|login|user[ \t]|basic\s|bearer\s|sig=|signature=|verifier=|identified"
+_REACH = 240
+_BETWEEN = b"\n\0\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +250,9 @@ def examine(text: str, *, generic: bool = True) -> Piece:
     """Look through one piece of a text; `join` makes the answer for the whole of it."""
     data = text.encode("utf-8", "surrogatepass")
     met = [_meet_specific(data)]
-    met += [_meet_generic(rule, data) for rule in (_GENERIC if generic else ())]
+    if generic:
+        excerpt = _excerpt(data)
+        met += [_meet_generic(rule, excerpt) for rule in _GENERIC]
     if not any(met):
         return Piece(data.count(b"\n"), ())
     places = _locate(data, sorted({place for spans in met for start, end, _, _ in spans for place in (start, end)}))
@@ -246,15 +302,45 @@ def _meet_specific(data: bytes) -> list[_Span]:
     return spans
 
 
-def _meet_generic(rule: Rule, data: bytes) -> list[_Span]:
+@dataclass(frozen=True, slots=True)
+class _Excerpt:
+    """The lines of a text that a generic rule can meet, part after part; `shifts` lead back to the whole text."""
+
+    data: bytes
+    starts: tuple[int, ...]  # where each part begins in `data` …
+    shifts: tuple[int, ...]  # … and how much farther on it begins in the text
+
+    def place(self, offset: int) -> int:
+        return offset + self.shifts[bisect_right(self.starts, offset) - 1]
+
+
+def _excerpt(data: bytes) -> _Excerpt:
+    """Cut out what stands around every word that a generic rule asks for: so most lines are read once, not once a rule."""
+    parts: list[tuple[int, int]] = []
+    for found in _compile(_TRIGGER).finditer(data):
+        start, end = data.rfind(b"\n", 0, found.start()) + 1, data.find(b"\n", found.end() + _REACH) + 1 or len(data)
+        if parts and start <= parts[-1][1]:
+            parts[-1] = (parts[-1][0], end)
+        else:
+            parts.append((start, end))
+    starts, shifts, place = [], [], 0
+    for start, end in parts:
+        starts.append(place)
+        shifts.append(start - place)
+        place += end - start + len(_BETWEEN)
+    return _Excerpt(_BETWEEN.join(data[start:end] for start, end in parts), tuple(starts), tuple(shifts))
+
+
+def _meet_generic(rule: Rule, excerpt: _Excerpt) -> list[_Span]:
     spans: list[_Span] = []
     secrets = 0
+    data = excerpt.data
     for found in _compile(rule.pattern).finditer(data):
         name, value = found.group(1), found.group(2)
-        # lists of words in quotes look like a name and its value, but rarely hold a digit
-        secret = _looks_secret(name, value) and (rule is not _PASSED or _has_digit(value))
+        start, end = found.span(2)
+        secret = _judge(rule, name, value, quoted=data[start - 1 : start] in {b'"', b"'", b"`"})
         secrets += secret
-        spans.append((*found.span(2), rule, secret))
+        spans.append((excerpt.place(start), excerpt.place(end), rule, secret))
         if len(spans) > _GENERIC_CANDIDATES or secrets >= _MOST:
             break
     return spans
@@ -268,6 +354,8 @@ def _narrow(data: bytes, start: int) -> _Span | None:
             continue
         group = 1 if found.re.groups and found.group(1) else 0
         secret = found.group(group)
+        if rule.name == "url-password" and _compile(_EXAMPLE_HOST).match(data, found.end() - 1) is not None:
+            continue
         if entropy(secret) >= rule.entropy and not _is_placeholder(secret, specific=True):
             return (*found.span(group), rule, True)
     return None
@@ -319,6 +407,9 @@ def _compile(pattern: str) -> Any:
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.log_errors = False
+    options.max_mem = (
+        64 << 20
+    )  # bytes at most; with less, rules with many bounds fall back to an engine ten times slower
     return re2.compile(pattern.encode("ascii"), options)
 
 
@@ -333,24 +424,38 @@ def _any_specific() -> Any:
 
 
 _PLACEHOLDER = (
-    r"(?i)(?:[<\[{(*#].*|.*[>\])}]|[$%@].*|.*(?:example|sample|placeholder|change_?-?me|replace|redacted|your_?-?|my_?-?(?:pass|secret|token|key)|"
-    r"dummy|insert|todo|fixme|\.\.\.|xxx|\*\*\*|\$\{|\{\{|%\(|%[sd]|\{\w*\}).*|[x0.*_-]+|0?123456789?0?|null|none|nil|true|false|"
+    r"(?i)(?:[<\[{(*#].*|.*[>\])}]|[$%@]\D.*|.*(?:example|sample|placeholder|change_?-?me|replace|redacted|your_?-?|my_?-?(?:pass|secret|token|key)|"
+    r"dummy|insert|todo|fixme|\.\.\.|xxx|\*\*\*|\$\{|\{\{|%\(|%[sd]|\{\w*\}).*|[x0.*_-]+|0?123456789?0?|.*(?:deadbeef|0123456789abcdef).*|(?:token|key|secret|refresh|access)[_-]?\d{1,6}|[a-z]+(?:-\d{1,4})+|null|none|nil|true|false|"
     r"undefined|optional|required|string|foo(?:bar)?|bar|baz|pass(?:word|wd)?|pwd|secret|token|user(?:name)?)"
 )
-_SPECIFIC_PLACEHOLDER = r"(?i).*(?:example|xxxxx|\.\.\.|\*\*\*|your_?-?|placeholder|redacted|<[a-z]|\$\{|\{\{|0000000000|1234567890abcdef1234).*|(?i)(?:pass(?:word|wd)?|pwd|secret|token|pw|p|key)"
+_SPECIFIC_PLACEHOLDER = r"(?i).*(?:example|xxxxx|\.\.\.|\*\*\*|your_?-?|placeholder|redacted|<[a-z]|\$\{|\{\{|%[sdv]|0000000000|1234567890abcdef1234).*|(?i)(?:(?:some|my|the|your|new|old)?[_-]?pass(?:word|wd)?|foo|bar|baz|pwd|secret|token|pw|p|key)"
+_HEX = r"[0-9a-f]+|[0-9A-F]+"
+_NAMES_OTHER_KEYS = (
+    r"(?i).*(?:public|primary|foreign|websocket|cache|sort|partition|site|lookup|group|object|pub|row|map|dict)_?-?key"
+)
+# By byte: lower 0, upper 1, digit 2, anything else 3.
+_KIND = bytes(
+    0 if 97 <= byte <= 122 else 1 if 65 <= byte <= 90 else 2 if 48 <= byte <= 57 else 3  # noqa: PLR2004  ASCII
+    for byte in range(256)
+)
 _CODE = (
     r"(?:[a-zA-Z_$][\w$]*(?:(?:\.|->|::|:|/|-|\s)[a-zA-Z_$][\w$]*)+"  # a path of names: user.token, auth/token, x-auth-token
     r"|[a-z]+(?:[A-Z][a-z]+)+\d?|[A-Z][a-z]+(?:[A-Z][a-z]+)*\d?"  # camelCase, a Word
     r"|[a-z]+\d?(?:_[a-z]+\d?)*|[A-Z]+\d?(?:_[A-Z\d]+)*"  # snake_case, CONSTANT
-    r"|[-+]?[\d.,:]{1,12}|https?://.*|/.*|\.{1,2}/.*|\w+[?!]|.*[(\[{].*)"
+    r"|(?:[a-z]+|\d+)(?:_(?:[a-z]+|\d+))+|_[a-z]+(?:_[a-z]+)*|[a-z_]+\s?\+\s?[a-z_]+"  # 0004_alter_user, a sum of names
+    r"|[A-Z]\d?[a-z]*(?:[A-Z]+[a-z]+)+\d?"  # V1SecretProjection, AWSSecretKey
+    r"|[-+]?[\d.,:]{1,12}|https?://.*|/.*|\.{1,2}/.*|[^&=]*&\w+=.*|[a-zA-Z_]+[?!]|.*[(\[{].*)"
 )
+_EXAMPLE_HOST = r"(?i)(?:[\w-]+\.)?example\.(?:com|net|org)\b"  # RFC 2606: nobody lives there
+_WORDS = r"[a-z]{3,}(?:[_-][a-z]{3,})+"
+_LONG_WORD = r"[a-z]{24,}|[A-Z]{24,}"  # no name holds a word as long
 _NAMES_PASSWORD = r"(?i).*(?:pass|pwd|pswd|psk).*"  # noqa: S105  a name of passwords, none itself
 _NAMES_PASSWORD_ALONE = (
     r"(?i)(?:.*[_.-])?(?:\w{0,12}password|passwd|pass|pwd|pswd|passphrase|\w{0,12}pass|passwort)[12]?"  # noqa: S105  as above
 )
 _CHOSEN = r"[A-Za-z][\w-]{4,}"  # word1, w0rd-1: a name in code as well, but under a password's name a password
 _LABEL = (
-    r"(?i)(?:text|hidden|input|submit|reset|enter|confirm|current|new|old|pwd|pass\w*|secret|value|email|mail|login|auth\w*|plain|basic|"
+    r"(?i)(?:text|test|stub|fake|mock|hidden|input|submit|reset|enter|confirm|current|new|old|pwd|pass\w*|secret|value|email|mail|login|auth\w*|plain|basic|"
     r"digest|keyring|prompt|ask|user\w*|any|str|int|bool|object|self|this|invalid|wrong|valid|empty|missing|required|weak|strong|default|"
     r"none|null|nil|type|name|data|form|field|const|var|let|func|function|return|await|async|new|yes|no|on|off|enabled|disabled|show|hide|env|"
     r"(?:pass\w*|user|test|sha|md|utf|v|oauth|base|http|p|arg|key|str|pw|bcrypt|pbkdf|argon)_?-?\d+\w{0,3})"
@@ -359,19 +464,75 @@ _NAMES_ABOUT_IT = (  # names that end like this hold something about a secret
     r"(?i).*(?:_?(?:id|ids|name|names|type|url|uri|path|file|filename|field|header|label|prompt|message|error|format|regex|pattern|length|"
     r"size|count|limit|expiry|expires|expires_?in|endpoint|policy|hint|help|text|title|desc|description|placeholder|class|version|scope|"
     r"method|status|state|mode|alg|algorithm|encoder|manager|service|provider|store|dir|location|arn|ref|test|tests|valid|validator|"
-    r"enabled|required|column|param|parameter|key_?name|s3|bucket|public|publickey|ttl|timeout))$"
+    r"enabled|required|column|param|parameter|key_?name|s3|bucket|public|publickey|ttl|timeout|encoding|scheme|hash)$|(?:.*[._-])?(?:set|get|check|validate|verify|is|has|hash|make)_.*)$"
 )
 
 
-def _looks_secret(name: bytes, value: bytes) -> bool:
+_UNQUOTED = frozenset({"command-line-secret", "login-secret"})  # where prose would stand as well
+
+
+# What the standards and vendors' manuals print as their examples: RFC 5849, 6749, 6750, 7617, 7519 and Oracle's scott.
+_PUBLISHED = frozenset(
+    {
+        *(b"2YotnFZFEjr1zCsicMWpAA", b"tGzv3JOkF0XG5Qx2TlKWIA", b"mF_9.B5f-4.1JqM", b"czZCaGRSa3F0MzpnWDFmQmF0M2JW"),
+        *(
+            b"SplxlOBeZQQYbYS6WxSbIA",
+            b"7Fjfp0ZBr1KtDRbnfVdmIw",
+            b"gX1fBat3bV",
+            b"hh5s93j4hdidpola",
+            b"hdhd0244k9j7ao03",
+        ),
+        *(b"nnch734d00sl2jdk", b"pfkkdhi9sl3r4s00", b"ad180jjd733klru7", b"kkk9d7dh3k39sjv7", b"kd94hf93k423kf44"),
+        *(b"j49sk3j29djd", b"dh893hdasih9", b"h480djs93hd8", b"489dks293j39", b"QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        *(b"dGVzdDoxMjPCow==", b"tiger"),
+    }
+)
+
+
+def _judge(rule: Rule, name: bytes, value: bytes, *, quoted: bool) -> bool:
+    """Say whether what *rule* met is a secret."""
+    if rule.name == "random-key":
+        about = _compile(_NAMES_OTHER_KEYS).fullmatch(name) or _compile(_NAMES_ABOUT_IT).fullmatch(name)
+        return about is None and is_random(value)
+    # lists of words in quotes look like a name and its value
+    if rule is _PASSED and (not _has_digit(value) or (_is_code(value) and not is_random(value))):
+        return False
+    word = value.rstrip(b".,;:!?")
+    if rule.name in _UNQUOTED and not quoted and word.isalpha() and (word.islower() or word.istitle()):
+        return False
+    return _looks_secret(name, value, quoted=quoted)
+
+
+def is_random(value: bytes) -> bool:
+    """Say whether *value* looks drawn by a machine: kinds of characters follow each other as no word or name has them."""
+    if b"." in value:
+        return all(is_random(part) for part in value.split(b"."))
+    text = value.rstrip(b"=")
+    if _compile(_HEX).fullmatch(text) is not None:
+        return len(text) >= 32 and len(set(text.lower())) >= 9 and not text.isdigit()  # noqa: PLR2004  bytes of a key
+    if len(text) < 16 or _compile(r"[\w+/-]+").fullmatch(text) is None or _is_placeholder(value, specific=True):  # noqa: PLR2004
+        return False
+    if _compile(r"[A-Z2-7]{32,}").fullmatch(text) is not None:  # base32
+        return _has_digit(text) and entropy(text) >= 3.8  # noqa: PLR2004  random letters have 4 and more
+    kinds = [_KIND[byte] for byte in text]
+    changes = sum(one != other for one, other in pairwise(kinds))
+    least = (
+        (0.25 if len(text) >= 32 else 0.3) if _has_digit(text) else 0.6  # noqa: PLR2004  a longer one varies less
+    )  # in camelCase two of five characters differ in kind from the one before
+    return changes >= len(text) * least and entropy(text) >= 3.3  # noqa: PLR2004  random letters and digits have 4
+
+
+def _looks_secret(name: bytes, value: bytes, *, quoted: bool) -> bool:
     """Say whether a value that a telling name is given looks like the secret itself and not like code, prose or a blank."""
+    if value.isdigit() and _compile(_NAMES_PASSWORD_ALONE).fullmatch(name) is not None:
+        return len(value) >= 6 and len(set(value)) >= 4 and value not in b"012345678901234567890"  # noqa: PLR2004
     if b" " in value or b"\t" in value or _is_placeholder(value, specific=False):
         return False
     if _compile(_NAMES_ABOUT_IT).fullmatch(name) is not None or value.lower() in name.lower():
         return False
     if _compile(_NAMES_PASSWORD).fullmatch(name) is None:
         value = value.rstrip(b".,;:!?")  # the end of a sentence, not of a token
-    one_word = value.isalpha() and (value.islower() or value.isupper())
+    one_word = value.isalpha() and (value.islower() or value.isupper() or value.istitle())
     if _compile(_NAMES_PASSWORD).fullmatch(name) is not None:
         if (
             one_word
@@ -380,7 +541,14 @@ def _looks_secret(name: bytes, value: bytes) -> bool:
                 _compile(_NAMES_PASSWORD_ALONE).fullmatch(name) is not None
                 and _compile(_LABEL).fullmatch(value) is None
             )
-        is_code = _compile(_CODE).fullmatch(value) is not None
+        is_code = _is_code(value)
+        if quoted and is_code and _compile(_WORDS).fullmatch(value) is not None:
+            # words with lines between them: a chosen password where the name is the password's own, or a name of one
+            return (
+                _compile(_NAMES_PASSWORD_ALONE).fullmatch(name) is not None
+                and _compile("(?i)" + KEYWORD + "|" + "user|name|text|field|input").search(value) is None
+                and not any(_compile(_LABEL).fullmatch(part) for part in value.replace(b"-", b"_").split(b"_"))
+            )
         chosen = (
             _has_digit(value)
             and _compile(_CHOSEN).fullmatch(value) is not None
@@ -388,10 +556,14 @@ def _looks_secret(name: bytes, value: bytes) -> bool:
         )
         return (chosen or not is_code) and _kinds(value) >= 2 and entropy(value) >= 1.8  # noqa: PLR2004  measured
     if one_word:  # no language writes a single word as long as a token
-        return len(value) >= 16 and entropy(value) >= 3.2  # noqa: PLR2004  measured
-    if _compile(_CODE).fullmatch(value) is not None:
+        return len(value) >= 16 and entropy(value) >= 3.2 and _compile("(?i)" + KEYWORD).search(value) is None  # noqa: PLR2004  measured
+    if _is_code(value) and not is_random(value):
         return False
     return len(value) >= 8 and _kinds(value) >= 2 and entropy(value) >= 2.9  # noqa: PLR2004  measured on labelled files
+
+
+def _is_code(value: bytes) -> bool:
+    return _compile(_CODE).fullmatch(value) is not None and _compile(_LONG_WORD).search(value) is None
 
 
 def _has_digit(value: bytes) -> bool:
@@ -405,4 +577,7 @@ def _kinds(value: bytes) -> int:
 
 
 def _is_placeholder(value: bytes, *, specific: bool) -> bool:
-    return _compile(_SPECIFIC_PLACEHOLDER if specific else _PLACEHOLDER).fullmatch(value) is not None
+    return (
+        value in _PUBLISHED
+        or _compile(_SPECIFIC_PLACEHOLDER if specific else _PLACEHOLDER).fullmatch(value) is not None
+    )
