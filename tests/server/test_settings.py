@@ -74,6 +74,12 @@ def test_a_workspace_cannot_take_strictness_away() -> None:
     assert got.settings.configuration == {"privacy": {"on_secret": "refuse", "never": ["a"]}}
 
 
+def test_secrets_are_redacted_only_where_the_user_says_so() -> None:
+    """To mask secrets and send the rest is looser than to keep all of it here: a workspace cannot ask for it, only forbid it."""
+    assert read({}, {"privacy": {"on_secret": "redact"}}).settings.configuration == {"privacy": {}}
+    assert read({}, {"privacy": {"on_secret": "local"}}).settings.configuration == {"privacy": {"on_secret": "local"}}
+
+
 def test_an_editor_that_says_the_same_twice_is_not_warned() -> None:
     """Helix sends its configuration as options and as settings; that is no attempt to loosen."""
     options = {"providers": {"work": {"kind": "ollama"}}, "privacy": {"trusted_hosts": ["gpu"], "private": ["a"]}}

@@ -23,6 +23,7 @@ from glossator_providers.model import (
     Attempt,
     Chosen,
     Fragment,
+    Masked,
     Message,
     Origin,
     OriginKind,
@@ -120,7 +121,7 @@ def _hear(heard: Heard, event: object) -> None:
                 if heard.watch:
                     heard.watch.clear()
                 print(show.printable(text), end="", flush=True)
-        case Waiting() | Warned():
+        case Waiting() | Warned() | Masked():
             (heard.watch or show.Watch())(aside(event))
         case Restarted(error):
             if heard.live:

@@ -49,7 +49,9 @@ async def explain(
     first = first_candidate(request, models)
     about = diagnostics[0] if diagnostics and not ask.turns and not ask.instruction else None  # what may be reused
     known = None
-    open_now = models.route(request).decision.level is Level.OPEN
+    route = models.route(request)
+    # An answer into which a secret may have been put back is kept in memory alone.
+    open_now = route.decision.level is Level.OPEN and not route.masked
     if about and first:
         model = ask.model or first.model
         known = explanations.find(ask.snapshot, about, model=model)
