@@ -29,7 +29,7 @@ FLOORS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"capabilities", "cost", "budget", "lessons", "usage_ledger", "keys"}),
         frozenset({"models", "embedded", "embedded_child"}),
         frozenset({"discovery", "asking", "route", "checking"}),
-        frozenset({"state", "race"}),
+        frozenset({"state", "race", "remaining"}),
         frozenset({"router"}),
         frozenset({"testing"}),
     ),
@@ -50,7 +50,7 @@ FLOORS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"answer", "handbook", "verify"}),
         frozenset({"tasks"}),
         frozenset({"lsp"}),
-        frozenset({"app"}),
+        frozenset({"app", "status", "looks"}),
         frozenset({"cli", "__main__"}),
     ),
 }

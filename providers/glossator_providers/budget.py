@@ -8,7 +8,6 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from typing import TYPE_CHECKING
@@ -128,22 +127,33 @@ def check(budgets: Budgets, spending: Spending, estimate: Estimate, *, provider:
 
 
 class Reserved:
-    """What the requests under way may still cost, so that many at a time do not pass a limit together."""
+    """What the requests under way may still cost, so that many at a time do not pass a limit together; false where there is none.
+
+    What is over counts on until `release`: the sums that are at hand were read before it was written down.
+    """
 
     def __init__(self) -> None:
         self._held: dict[int, tuple[str, Spent]] = {}
         self._numbers = itertools.count()
 
-    @contextmanager
-    def hold(self, provider: str, estimate: Estimate) -> Iterator[None]:
-        """Count an estimate as spent until it is over, and what it has really cost is recorded."""
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def hold(self, provider: str, estimate: Estimate) -> int:
+        """Count an estimate as spent; return the number by which it is settled and released."""
         number = next(self._numbers)
         tokens = estimate.input_tokens + estimate.output_tokens
         self._held[number] = provider, Spent(estimate.dollars or 0.0, tokens)
-        try:
-            yield
-        finally:
-            del self._held[number]
+        return number
+
+    def settle(self, number: int, spent: Spent) -> None:
+        """Count what it has really cost in place of the estimate."""
+        if number in self._held:
+            self._held[number] = self._held[number][0], spent
+
+    def release(self, number: int) -> None:
+        """Count it no longer: it is among the sums."""
+        self._held.pop(number, None)
 
     def added_to(self, spending: Spending) -> Spending:
         """Return what is spent once all of them have cost what they may."""

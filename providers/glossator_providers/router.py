@@ -43,6 +43,7 @@ from glossator_providers.model import (
 )
 from glossator_providers.privacy import Cleared, Files, Policy, clear, is_near, judge
 from glossator_providers.race import first_to_speak
+from glossator_providers.remaining import Remaining
 from glossator_providers.retry import Patience, pause
 from glossator_providers.route import Groups, Route, Split, named, nobody, objection
 from glossator_providers.state import Ended, State, size_of
@@ -74,13 +75,17 @@ class RequestFailed(ProviderError):
 
 
 class _AttemptFailed(Exception):
-    """One provider was asked once and failed; `shown` says that text was yielded, which must be taken back."""
+    """One provider has failed; `shown` says that text was yielded, which must be taken back, `asked` that it was asked at all."""
 
-    def __init__(self, error: ProviderError, caught: GlossatorError, *, shown: bool) -> None:
+    def __init__(
+        self, candidate: Candidate, error: ProviderError, caught: GlossatorError, *, shown: bool, asked: bool
+    ) -> None:
         super().__init__(str(error))
+        self.candidate = candidate
         self.error = error
         self.caught = caught
         self.shown = shown
+        self.asked = asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,26 +185,22 @@ class Router:
         turn = await self._begin(request, cleared)
         for message in turn.plan.route.warnings:
             yield Warned(message)
-        *_, last = turn.plan.candidates
-        for candidate in turn.plan.candidates:
-            alone = candidate is last
+        remaining = Remaining(turn.plan.candidates, permits=self._permits)
+        for candidate in remaining:
             for tries in itertools.count(1):
-                if not alone and not self.state.breakers.permits(_who(candidate)):
+                if tries > 1 and not remaining.last and not self._permits(candidate):
                     break
                 try:
-                    async with aclosing(self._story(turn, candidate, alone=alone, tries=tries)) as events:
+                    async with aclosing(self._story(turn, candidate, remaining, tries)) as events:
                         async for event in events:
                             yield event
-                except _AttemptFailed as failed:
-                    wait, shown, error = (
-                        self._wait_or_raise(turn, failed, tries, alone=alone),
-                        failed.shown,
-                        failed.error,
-                    )
+                except _AttemptFailed as caught:
+                    failed = caught
                 else:
                     return
-                if shown:
-                    yield Restarted(error)
+                wait = self._wait_or_raise(turn, failed, remaining, tries)
+                if failed.shown:
+                    yield Restarted(failed.error)
                 if wait is None:
                     break
                 await self._sleep(wait)
@@ -327,15 +328,15 @@ class Router:
         others = tuple(candidate for candidate in plan.candidates if candidate.name != arm)
         return replace(plan, candidates=(by_name[arm], *others), split=arm)
 
-    def _story(self, turn: _Turn, candidate: Candidate, *, alone: bool, tries: int) -> AsyncGenerator[Event]:
+    def _story(self, turn: _Turn, candidate: Candidate, remaining: Remaining, tries: int) -> AsyncGenerator[Event]:
         """Return one attempt, or, where the user wants that and the first is late, the sooner one of two."""
-        story = self._attempt(turn, candidate, alone=alone)
+        story = self._attempt(turn, candidate, alone=remaining.last, anyway=remaining.last or remaining.rests)
         beside = self._beside(turn, candidate) if self._hedged and tries == 1 else None
         if beside is None:
             return story
 
         def second() -> AsyncGenerator[Event]:
-            return self._attempt(turn, beside.candidate, alone=False)
+            return self._attempt(turn, beside.candidate, alone=False, anyway=False)
 
         return first_to_speak(story, second, seconds=beside.seconds, sleep=self._sleep)
 
@@ -344,8 +345,11 @@ class Router:
         usual = self.state.health.hedge_after(_who(candidate), size=size_of(turn.request))
         return hedge(turn.plan.asked, following, usual=usual)
 
-    async def _attempt(self, turn: _Turn, candidate: Candidate, *, alone: bool) -> AsyncGenerator[Event]:
-        """Ask one provider once, when it is this request's turn; ends with Answered or raises _AttemptFailed."""
+    async def _attempt(self, turn: _Turn, candidate: Candidate, *, alone: bool, anyway: bool) -> AsyncGenerator[Event]:
+        """Ask one provider once, when it is this request's turn; ends with Answered or raises _AttemptFailed.
+
+        With *alone* nobody else could answer, so it is waited for; with *anyway* it is asked although it rests.
+        """
         request, state = turn.request, self.state
         provider = candidate.provider if alone else self._hurried(turn, candidate)
         yield Chosen(provider.name, provider.model, candidate.local)
@@ -358,25 +362,25 @@ class Router:
         stays = bool(turn.cleared.decision.level)
         heard = Heard(self._clock(), provider.model, candidate.local, stays)
         begun = cancelled = False
+        number = -1
         caught: GlossatorError | None = None
         error: ProviderError | None = None
         try:
             async with state.limiter.turn(
                 provider, tokens, background=request.background, longest=max(0.0, longest)
             ) as ticket:
-                self._enter(candidate, alone=alone)
+                self._enter(candidate, estimate, anyway=anyway)
+                number = state.began(provider, estimate, local=candidate.local)
                 begun = cancelled = True
                 heard.began = self._clock()
-                state.active[_who(candidate)] += 1
                 self._strategies.began(provider.name)
-                with state.reserved.hold(provider.name, estimate):
-                    async with self._asking.opened(
-                        provider, request, turn.cleared, self.policy, until=turn.until, heard=heard
-                    ) as deltas:
-                        async for delta in deltas:
-                            heard.hear(delta, self._clock)
-                            if isinstance(delta, (Text, Reasoning)):
-                                yield delta
+                async with self._asking.opened(
+                    provider, request, turn.cleared, self.policy, until=turn.until, heard=heard
+                ) as deltas:
+                    async for delta in deltas:
+                        heard.hear(delta, self._clock)
+                        if isinstance(delta, (Text, Reasoning)):
+                            yield delta
                 ticket.settle((heard.usage.input_tokens or 0) + (heard.usage.output_tokens or 0))
             cancelled = False
         except GlossatorError as problem:
@@ -387,9 +391,9 @@ class Router:
             if begun:
                 attempt = heard.attempt(provider, error, now=self._clock())
                 turn.attempts.append(attempt)
-                state.ended(Ended(request, provider, heard, attempt, caught, cancelled, turn.plan.split))
+                state.ended(Ended(request, provider, heard, attempt, caught, cancelled, turn.plan.split, number))
         if error is not None and caught is not None:
-            raise _AttemptFailed(error, caught, shown=bool(heard.text or heard.reasoning))
+            raise _AttemptFailed(candidate, error, caught, shown=bool(heard.text or heard.reasoning), asked=begun)
         self._strategies.answered(turn.plan.asked, provider.name)
         yield Answered(heard.answer(provider, turn.attempts, bound=request.max_tokens or provider.max_tokens))
 
@@ -401,10 +405,14 @@ class Router:
             return candidate.provider
         return replace(candidate.provider, timeouts=replace(timeouts, first_token=limit))
 
-    def _enter(self, candidate: Candidate, *, alone: bool) -> None:
-        """Take leave to ask; raises ProviderError where it rests after failures and others could answer."""
+    def _enter(self, candidate: Candidate, estimate: cost.Estimate, *, anyway: bool) -> None:
+        """Take leave to ask; raises ProviderError where its budget is spent, or it rests after failures and others could answer."""
+        # The budget allowed it when the request began, but since then this has waited for its turn, or for others to fail.
+        refusal = self.state.allows(candidate.provider, estimate, local=candidate.local).refusal
+        if refusal is not None:
+            raise ProviderError(Kind.NO_CREDIT, refusal, provider=candidate.name)
         who = _who(candidate)
-        if not self.state.breakers.enter(who) and not alone:
+        if not self.state.breakers.enter(who) and not anyway:
             seconds = self.state.breakers.retry_in(who)
             raise ProviderError(
                 Kind.OVERLOADED,
@@ -413,6 +421,9 @@ class Router:
                 provider=candidate.name,
             )
 
+    def _permits(self, candidate: Candidate) -> bool:
+        return self.state.breakers.permits(_who(candidate))
+
     def _is_wanted(self, provider: Provider, request: Request) -> bool:
         return request.provider is not None or provider.name == self.preferred or provider.name in self._order
 
@@ -420,12 +431,14 @@ class Router:
         """Say whether its address is this machine's or a trusted host's; the kind alone says nothing of that."""
         return is_near(provider, self.policy.trusted_hosts)
 
-    def _wait_or_raise(self, turn: _Turn, failed: _AttemptFailed, tries: int, *, alone: bool) -> float | None:
+    def _wait_or_raise(self, turn: _Turn, failed: _AttemptFailed, remaining: Remaining, tries: int) -> float | None:
         """Return the seconds until the same provider is asked again, None for the next one; raises what ends the request."""
-        error, remaining = failed.error, turn.until - self._clock()
+        if not failed.asked and remaining.put_off(failed.candidate):
+            return None
+        error, left, alone = failed.error, turn.until - self._clock(), remaining.last
         chance, patience = self._random(), self._patience
-        wait = pause(error, tries=tries, alone=alone, remaining=remaining, chance=chance, patience=patience)
-        if wait is not None or not (alone or not may_try_elsewhere(error.kind) or remaining <= 0):
+        wait = pause(error, tries=tries, alone=alone, remaining=left, chance=chance, patience=patience)
+        if wait is not None or not (alone or not may_try_elsewhere(error.kind) or left <= 0):
             return wait
         if isinstance(failed.caught, EgressDenied):
             raise failed.caught  # the door's own word stays the door's

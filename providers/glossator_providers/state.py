@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+import itertools
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from glossator_providers import cost
-from glossator_providers.adaptive import Adaptive
+from glossator_providers.adaptive import Adaptive, Lesson
 from glossator_providers.asking import Heard
 from glossator_providers.breaker import Breakers, Thresholds
-from glossator_providers.budget import Budgets, Period, Reminders, Reserved, Spending, Verdict, begins, check
+from glossator_providers.budget import Budgets, Period, Reminders, Reserved, Spending, Spent, Verdict, begins, check
 from glossator_providers.catalog import Provider
 from glossator_providers.errors import EgressDenied, GlossatorError, Kind
 from glossator_providers.health import Health
@@ -31,7 +32,7 @@ def local_time() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One attempt that is over, with `error` None and not `cancelled` where it was answered."""
+    """One attempt that is over, with `error` None and not `cancelled` where it was answered; `number` is what `began` returned."""
 
     request: Request
     provider: Provider
@@ -40,6 +41,7 @@ class Ended:
     caught: GlossatorError | None = None
     cancelled: bool = False
     split: str = ""
+    number: int = -1
 
     @property
     def failure(self) -> Kind | None:
@@ -70,8 +72,12 @@ class State:
         quota: str | None = None,
         ledger: UsageLedger | None = None,
         budgets: Budgets | None = None,
+        learns: bool = False,
     ) -> None:
-        """*quota* is the address of a store that a team shares; raises ConfigError where it is none."""
+        """*quota* is the address of a store that a team shares; raises ConfigError where it is none.
+
+        With *learns*, what becomes of answers is remembered, here and in the ledger.
+        """
         self.breakers = Breakers(thresholds or Thresholds(), clock=clock)
         self.limiter = Limiter(clock=clock, sleep=sleep, url=quota)
         self.health = Health(clock=clock)
@@ -81,18 +87,32 @@ class State:
         self.budgets = budgets or Budgets()
         self.listeners: list[Listener] = []
         self._ledger = ledger
+        self._learns = learns
+        self._recalled = False
         self._now = now
         self._spending = Spending()
+        self._over: deque[int] = deque()  # attempts that are written down, and perhaps not among the sums yet
+        self._readings = itertools.count()
+        self._read = -1  # the latest reading of the sums that has come
         self._reminders = Reminders()
         self._told: set[str] = set()
 
     async def refresh(self) -> None:
-        """Learn what was spent since the day and the month began, by all servers of the user; only where a budget asks for it."""
+        """Learn what was spent since the day and the month began, and once what earlier answers have taught; where anybody asks for it."""
+        if self._learns and not self._recalled and self._ledger is not None:
+            self._recalled = True
+            self.adaptive.recall(await self._ledger.learned())
         if self.budgets and self._ledger is not None:
-            now = self._now()
+            now, reading, over = self._now(), next(self._readings), tuple(self._over)
             day = await self._ledger.spent(begins(Period.DAY, now))
             month = await self._ledger.spent(begins(Period.MONTH, now))
-            self._spending = Spending(day, month)
+            if reading < self._read:
+                return  # another request has read more meanwhile
+            self._read, self._spending = reading, Spending(day, month)
+            for attempt in over:
+                self.reserved.release(attempt)
+            while self._over and self._over[0] in over:
+                self._over.popleft()
 
     def allows(self, provider: Provider, estimate: cost.Estimate, *, local: bool) -> Verdict:
         """Say whether the budgets allow a request that costs *estimate* at most, with all that is under way."""
@@ -117,6 +137,23 @@ class State:
             return False
         return self.limiter.expected(provider, tokens) is None
 
+    async def spent_today(self) -> Mapping[str, Spent]:
+        """Return what each provider beyond this machine has cost since the day began here, by all servers of the user."""
+        return {} if self._ledger is None else await self._ledger.spent(begins(Period.DAY, self._now()))
+
+    def learn(self, lesson: Lesson) -> None:
+        """Learn from what became of an answer, where anybody chooses by that."""
+        if not self._learns:
+            return
+        self.adaptive.learn(lesson)
+        if self._ledger is not None:
+            self._ledger.teach(lesson)
+
+    def began(self, provider: Provider, estimate: cost.Estimate, *, local: bool) -> int:
+        """Note an attempt that begins now, and reserve what it may cost; return the number by which `ended` knows it."""
+        self.active[provider.name, provider.model] += 1
+        return self.reserved.hold(provider.name, estimate) if self.budgets and not local else -1
+
     def ended(self, end: Ended) -> None:
         """Learn from an attempt that is over, and write it down."""
         provider, heard, attempt = end.provider, end.heard, end.attempt
@@ -130,10 +167,21 @@ class State:
             self.health.note(
                 attempt, asked=who, size=size_of(end.request), streamed=end.request.stream, abandoned=end.cancelled
             )
-        if self._ledger is not None:
-            self._ledger.enqueue(lambda: _entry(end, self._now()))
+        if self._ledger is None:
+            self.reserved.release(end.number)
+        else:
+            self._ledger.enqueue(lambda: self._written(end))
+            if end.number >= 0:
+                self._over.append(end.number)
         for listener in self.listeners:
             listener(_entry(end, self._now()))
+
+    def _written(self, end: Ended) -> Entry:
+        """Return the row of an attempt, and count what it has cost; runs on the ledger's thread."""
+        entry = _entry(end, self._now())
+        tokens = (entry.input_tokens or 0) + (entry.output_tokens or 0)
+        self.reserved.settle(end.number, Spent(entry.dollars or 0.0, tokens))
+        return entry
 
     async def aclose(self) -> None:
         """Write what is left, and close what is open."""

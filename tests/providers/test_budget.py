@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -154,14 +153,20 @@ def test_a_price_that_nobody_knows_counts_as_nothing_and_that_is_said() -> None:
 def test_requests_under_way_count_until_they_are_over() -> None:
     """Of many at a time only as many go as the limit lets pass together, and what is over takes no room any more."""
     allowed, reserved, asked = Budgets(Budget(Limit(hard=1))), Reserved(), Estimate(100, 100, 0.3)
-    with ExitStack() as stack:
-        for _ in range(3):
-            verdict = check(allowed, reserved.added_to(day(work=Spent(0.05))), asked, provider="work", local=False)
-            assert verdict.refusal is None
-            stack.enter_context(reserved.hold("work", asked))
-        assert check(allowed, reserved.added_to(day(work=Spent(0.05))), asked, provider="work", local=False).refusal
-        assert reserved.added_to(Spending()).month["work"].tokens == 600
+    numbers = []
+    for _ in range(3):
+        verdict = check(allowed, reserved.added_to(day(work=Spent(0.05))), asked, provider="work", local=False)
+        assert verdict.refusal is None
+        numbers.append(reserved.hold("work", asked))
+    assert check(allowed, reserved.added_to(day(work=Spent(0.05))), asked, provider="work", local=False).refusal
+    assert reserved.added_to(Spending()).month["work"].tokens == 600
+    reserved.settle(numbers[0], Spent(0.1, 50))
+    assert reserved.added_to(Spending()).day["work"] == Spent(0.7, 450)
+    for number in (*numbers, numbers[0]):
+        reserved.release(number)
+        reserved.settle(number, Spent(1.0, 1))
     assert reserved.added_to(Spending()) == Spending()
+    assert not reserved
 
 
 def test_a_notice_is_told_once_a_day() -> None:

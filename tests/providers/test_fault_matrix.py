@@ -504,9 +504,6 @@ async def test_any_sequence_of_faults_is_survived_by_one_router(servers: Servers
     assert await until(lambda: asyncio.all_tasks() == tasks), "a task is left"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="where all rest, the router asks only the last of them, who may be the one that still fails"
-)
 async def test_who_rests_is_asked_where_nobody_else_can_answer(servers: Servers) -> None:
     """After both have failed for long the first is sound again, and answers though its rest is not over."""
     clock = Clock()
