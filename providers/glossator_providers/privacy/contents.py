@@ -255,7 +255,7 @@ def examine(text: str, *, generic: bool = True) -> Piece:
         met += [_meet_generic(rule, excerpt) for rule in _GENERIC]
     if not any(met):
         return Piece(data.count(b"\n"), ())
-    places = _locate(data, sorted({place for spans in met for start, end, _, _ in spans for place in (start, end)}))
+    places = locate(data, sorted({place for spans in met for start, end, _, _ in spans for place in (start, end)}))
     candidates = []
     for number, spans in enumerate(met):
         if spans:
@@ -361,7 +361,7 @@ def _narrow(data: bytes, start: int) -> _Span | None:
     return None
 
 
-def _locate(data: bytes, offsets: list[int]) -> dict[int, tuple[int, int, int]]:
+def locate(data: bytes, offsets: list[int]) -> dict[int, tuple[int, int, int]]:
     """Return code point, line and column of each of *offsets*, which are in order."""
     places: dict[int, tuple[int, int, int]] = {}
     passed = place = line = line_start = 0  # bytes, code points, lines, bytes
