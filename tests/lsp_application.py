@@ -20,6 +20,7 @@ from glossator.tasks.task import (
     TaskEvent,
     Verdict,
 )
+from glossator_providers.errors import NoProvider
 
 AUTHOR = Author("ollama", "qwen2.5-coder")
 FIXED = Verdict(State.FIXED, "ruff", 1, 0)
@@ -78,6 +79,11 @@ class Application:
         self.hovering: asyncio.Future[str | None] | str | None = None
         self.consent: Callable[[str], Awaitable[bool]] | None = None
         self.closed = False
+        self.preferred: str | None = None
+        self.looked = asyncio.Event()
+        self.news = False  # what a look says
+        self.resets: list[str | None] = []
+        self.settled: list[bool] = []
         self.built: dict[str, Any] = {}
         self.builds = 0
 
@@ -120,8 +126,31 @@ class Application:
     def why(self, snapshot: Snapshot, /) -> Any:
         return {"path": snapshot.uri, "level": "open", "reasons": [], "route": ["ollama"]}
 
-    def status(self) -> Any:
-        return {"providers": [{"name": "ollama", "local": True, "model": "qwen2.5-coder"}]}
+    async def status(self) -> Any:
+        return {
+            "providers": [
+                {"name": "ollama", "local": True, "model": "qwen2.5-coder", "state": "ready"},
+                {"name": "work", "local": False, "model": "claude", "state": "ready", "retryIn": 12.0},
+            ],
+            "groups": {"review": ["work", "ollama"]},
+            "preferred": self.preferred,
+            "first": "cloud: work" if self.preferred == "work" else "local: qwen2.5-coder",
+        }
+
+    async def look(self) -> bool:
+        self.looked.set()
+        return self.news
+
+    async def prefer(self, name: str | None, /) -> None:
+        if name not in {None, "ollama", "work"}:
+            raise NoProvider(f"no provider or group is called {name!r}; there are: ollama, work")
+        self.preferred = name
+
+    def reset(self, name: str | None = None, /) -> None:
+        self.resets.append(name)
+
+    def settle(self, _: Ask, __: Proposal, /, *, kept: bool) -> None:
+        self.settled.append(kept)
 
     async def aclose(self) -> None:
         self.closed = True

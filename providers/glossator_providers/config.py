@@ -34,7 +34,7 @@ from glossator_providers.config_file import did_you_mean, mistake, read_table, v
 from glossator_providers.errors import ConfigError
 from glossator_providers.privacy.policy import Policy
 from glossator_providers.secrets import Secret, from_command, from_environment
-from glossator_providers.strategies import BUILT_IN
+from glossator_providers.strategies import BUILT_IN, GROUP, is_installed
 
 ORGANISATION_FILE = Path("/etc/glossator/policy.toml")
 EMBEDDED_ADDRESS = "http://localhost/v1"  # what an embedded model's requests say, whose socket is known once it runs
@@ -65,7 +65,7 @@ _OWNERS: Mapping[str, tuple[str, re.Pattern[str]]] = {
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _STORES = ("redis", "rediss", "valkey", "valkeys")
 # From the loosest to the strictest.
-_ON_SECRET: tuple[Literal["local", "refuse"], ...] = ("local", "refuse")
+_ON_SECRET: tuple[Literal["redact", "local", "refuse"], ...] = ("redact", "local", "refuse")
 
 # A model that is loaded first, or reads a long prompt on a laptop, takes its time; nobody else waits for it.
 LOCAL_TIMEOUTS = Timeouts(connect=5, first_token=120, idle=60, total=600)
@@ -204,7 +204,20 @@ class RuleSettings(_Table):
 
     tasks: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
     larger_than: int | None = Field(default=None, gt=0, description="tokens of the prompt")
-    use: str = Field(description="a strategy, a group or a provider")
+    use: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="a strategy, a group or a provider, or several groups and providers in their order"
+    )
+
+    @field_validator("use")
+    @classmethod
+    def _name_no_function(cls, use: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for name in (use,) if isinstance(use, str) else use:
+            if _FUNCTION.fullmatch(name):
+                raise mistake(
+                    f"a rule cannot use the function {name!r}: name strategies, groups or providers here, and a function "
+                    "of your own as the strategy of [router]"
+                )
+        return use
 
     @model_validator(mode="after")
     def _say_when(self) -> RuleSettings:
@@ -234,7 +247,7 @@ class RouterSettings(_Table):
 
     strategy: str = Field(
         default="local-first",
-        description=f"{', '.join(BUILT_IN)}, or a function of your own as package.module:function",
+        description=f"{', '.join(BUILT_IN)}, a function of your own as package.module:function, or the name of an entry point {GROUP}",
     )
     order: tuple[str, ...] = ()
     groups: dict[Name, tuple[str, ...]] = {}
@@ -244,6 +257,10 @@ class RouterSettings(_Table):
     breaker: BreakerSettings = BreakerSettings()
     hedge: bool = Field(
         default=False, description="ask a second provider when the first is later than it usually is: costs more"
+    )
+    check_idle: bool = Field(
+        default=True,
+        description="while you work, ask idle providers each minute for their list of models, which costs nothing, to know how they are",
     )
     quota: str | None = Field(
         default=None, description="redis://host:port of a store in which a team's limits are counted together"
@@ -255,10 +272,11 @@ class RouterSettings(_Table):
     @field_validator("strategy")
     @classmethod
     def _know_the_strategy(cls, strategy: str) -> str:
-        if strategy not in BUILT_IN and not _FUNCTION.fullmatch(strategy):
+        if strategy not in BUILT_IN and not _FUNCTION.fullmatch(strategy) and not is_installed(strategy):
             raise mistake(
                 f"the strategy {strategy!r} is not known{did_you_mean(strategy, BUILT_IN)}; there are "
-                f"{', '.join(BUILT_IN)}, and functions of your own as package.module:function"
+                f"{', '.join(BUILT_IN)}, functions of your own as package.module:function, and the entry points {GROUP} of "
+                "installed packages"
             )
         return strategy
 
@@ -291,7 +309,7 @@ class PrivacySettings(_Table):
     private: Patterns = ()
     never: Patterns = ()
     trusted_hosts: Patterns = ()
-    on_secret: Literal["local", "refuse"] = "local"  # noqa: S105  what to do with a secret, not one
+    on_secret: Literal["local", "redact", "refuse"] = "local"  # noqa: S105  what to do with a secret, not one
 
 
 class Limit(_Table):
@@ -339,7 +357,8 @@ class Config(_Table):
         known = {*self.providers, *ROWS, *self.router.groups}
         router = self.router
         named = [*router.order, *(name for group in router.groups.values() for name in group)]
-        named += [rule.use for rule in router.rules if rule.use not in BUILT_IN]
+        for rule in router.rules:
+            named += rule.use if isinstance(rule.use, tuple) else () if rule.use in BUILT_IN else (rule.use,)
         named += router.split.between if router.split is not None else ()
         for name in named:
             if name not in known:
@@ -363,7 +382,7 @@ class _OrganisationFile(_Table):
 class _ProjectPrivacy(_Table):
     private: Patterns = ()
     never: Patterns = ()
-    on_secret: Literal["local", "refuse"] = "local"  # noqa: S105  what to do with a secret, not one
+    on_secret: Literal["local", "redact", "refuse"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -566,7 +585,8 @@ class _Merge:
         for key in content.keys() & RouterSettings.model_fields.keys() - _EDITOR_MAY_ROUTE:
             del content[key]
             self._ignore(source, f"router.{key}", "this is set in your own configuration file only")
-        if ":" in str(content.get("strategy", "")):
+        strategy = str(content.get("strategy", ""))
+        if ":" in strategy or (strategy and strategy not in BUILT_IN and is_installed(strategy)):
             del content["strategy"]
             self._ignore(
                 source, "router.strategy", "a function of your own is named in your own configuration file only"
@@ -615,7 +635,9 @@ class _Merge:
             return
         table, text = read
         file = validate(_OrganisationFile, table, source=str(path), text=text)
-        self._tighten(_ProjectPrivacy(**file.privacy.model_dump(exclude={"trusted_hosts"})), str(path))
+        self._tighten(
+            _ProjectPrivacy(**file.privacy.model_dump(exclude={"trusted_hosts"}, exclude_unset=True)), str(path)
+        )
         self._cap(file.budget, str(path))
         if "trusted_hosts" in file.privacy.model_fields_set:
             for host in set(self.config.privacy.trusted_hosts) - set(file.privacy.trusted_hosts):
@@ -638,7 +660,7 @@ class _Merge:
         for field, old, new in (("private", now.private, more.private), ("never", now.never, more.never)):
             if set(new) - set(old):
                 changes[field] = tuple(dict.fromkeys(old + new))
-        if _ON_SECRET.index(more.on_secret) > _ON_SECRET.index(now.on_secret):
+        if more.on_secret is not None and _ON_SECRET.index(more.on_secret) > _ON_SECRET.index(now.on_secret):
             changes["on_secret"] = more.on_secret
         self._set_privacy(changes, source)
 

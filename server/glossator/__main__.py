@@ -5,6 +5,7 @@ The way to the server imports nothing that it does not need: an editor waits for
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ USAGE_ERROR = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
+    forget_folder_of_start()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments and arguments[0] == "serve":
         return _serve(arguments[1:])
@@ -41,6 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from glossator.cli import run
 
     return run(arguments)
+
+
+def forget_folder_of_start() -> None:
+    """Let nothing be imported from the folder that the program was started in, which may be anybody's repository.
+
+    `python -m glossator` would look there first, for every library and for a strategy of the user's own.
+    """
+    here = os.path.realpath(".")  # an editor waits: pathlib is not imported yet
+    home = os.path.realpath(f"{__file__}/../..")
+    if here != home:
+        sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry or ".") != here]
 
 
 def build(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import secrets
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,15 +18,18 @@ from glossator.checkers.toolbox import Toolbox
 from glossator.consent import HOW_TO_ALLOW, Consent, Remembered, question, state_folder
 from glossator.document import Diagnostic, Point, Region, Snapshot
 from glossator.handbook import Handbook
+from glossator.looks import Clock, look_at_idle
 from glossator.markdown import clean
 from glossator.shelf import Shelf
+from glossator.status import NOBODY, Status, status_of
 from glossator.tasks.ask import ask as answer_question
 from glossator.tasks.conversation import author_for
 from glossator.tasks.explain import explain
 from glossator.tasks.explanations import Explanations
 from glossator.tasks.fix import fix
 from glossator.tasks.refactor import refactor
-from glossator.tasks.task import Ask, Author, Explanation, Refusal, TaskEvent, TaskName
+from glossator.tasks.task import Ask, Author, Explanation, Proposal, Refusal, TaskEvent, TaskName
+from glossator_providers.adaptive import Lesson, Outcome
 from glossator_providers.breaker import Thresholds
 from glossator_providers.budget import budgets
 from glossator_providers.catalog import Provider
@@ -33,8 +37,25 @@ from glossator_providers.config import Config, Loaded, load, policy, providers, 
 from glossator_providers.discovery import find_local, together
 from glossator_providers.embedded import Embedded
 from glossator_providers.errors import NoProvider, PolicyRefusal
-from glossator_providers.model import Event, Fragment, Level, Message, Origin, OriginKind, Request, Role
+from glossator_providers.model import (
+    Answer,
+    Answered,
+    Chosen,
+    Event,
+    Fragment,
+    Level,
+    Masked,
+    Message,
+    Origin,
+    OriginKind,
+    Reasoning,
+    Request,
+    Restarted,
+    Role,
+    Text,
+)
 from glossator_providers.privacy import LocalFiles, judge_text
+from glossator_providers.privacy.redact import Redacted, Restoring, redact
 from glossator_providers.route import Route, Split
 from glossator_providers.router import Router
 from glossator_providers.state import State
@@ -78,30 +99,6 @@ class Why:
     redactions: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderStatus:
-    """A provider as it stands.
-
-    `state` is `ready`, `no key`, `by name only` of a toy, or `ask first` where its use has not been allowed yet.
-    """
-
-    name: str
-    kind: str
-    model: str
-    local: bool
-    toy: bool
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What is there to answer: `health` is `ok`, or `warning` with a `message` that says what to do."""
-
-    health: str
-    message: str
-    providers: tuple[ProviderStatus, ...]
-
-
 class Application:
     """The product without a front; made by `build`, closed by `aclose`.
 
@@ -115,7 +112,7 @@ class Application:
         roots: tuple[str, ...],
         environment: Mapping[str, str],
         trusted: bool = True,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.roots = roots
         self.loaded = loaded
@@ -126,9 +123,10 @@ class Application:
         self._remembered = Remembered(state_folder(environment))
         self._policy = replace(policy(loaded.config), cloud_allowed=self._remembered.allowed(roots))
         self._transport = Transport(trusted_hosts=self._policy.trusted_hosts)
-        self._state = _state(loaded.config, environment)
+        self.state = _state(loaded.config, environment, clock=clock)
         self._embedded = Embedded(environment=environment)
         self._files = LocalFiles()
+        self._mask_key = secrets.token_bytes(32)  # placeholders of one session tell nothing in another
         configured = providers(loaded.config, environment)
         self.router = self._make_router(loaded.config, configured)
         self._local_router = self._make_router(loaded.config, _local(configured))
@@ -278,34 +276,87 @@ class Application:
             reasons=tuple(WhyReason(one.rule, one.source, one.range, str(one)) for one in decision.reasons),
             route=tuple(provider.name for provider in route.candidates),
             refused=tuple((provider.name, reason) for provider, reason in route.refused),
+            redactions=route.masked,
         )
 
-    def status(self) -> Status:
-        """Say which providers there are and whether any can be asked."""
-        empty = self.router.route(Request(messages=()))
-        ready = {provider.name for provider in empty.candidates}
-        every = tuple(
-            ProviderStatus(
-                provider.name,
-                provider.row.kind,
-                provider.model,
-                provider.local,
-                provider.toy,
-                "ready" if provider.name in ready else _why_not_ready(provider),
-            )
-            for provider in self.router.providers
-        )
-        if every:
-            return Status("ok", "", every)
-        return Status("warning", str(_NOBODY), every)
+    async def status(self) -> Status:
+        """Say which providers there are, how they have been, and whether any can be asked; opens no connection."""
+        return status_of(self.router, groups=self.config.router.groups, spent=await self.state.spent_today())
+
+    async def look(self) -> bool:
+        """Look how idle providers are, unless the user does not want that; say whether any of them is not as it was."""
+        return self.config.router.check_idle and await look_at_idle(self.router, clock=self._clock)
+
+    @property
+    def preferred(self) -> str | None:
+        """The provider or group that is asked first in this session, whatever the strategy says."""
+        return self.router.preferred
+
+    @preferred.setter
+    def preferred(self, name: str | None) -> None:
+        self.router.preferred = self._local_router.preferred = name
+        self._offers.clear()
+
+    async def prefer(self, name: str | None) -> None:
+        """Ask this provider, or those of this group, first from now on; None goes by the strategy again.
+
+        Raises NoProvider for a name that nobody has, PolicyRefusal where the user does not allow its first use.
+        """
+        if name is not None:
+            members = self._members(name)
+            waiting = self._waiting_for_consent(members)
+            if len(waiting) == len(members) and not await self._allowed(waiting):
+                raise PolicyRefusal(
+                    f"{name} may not be used in this workspace yet: {HOW_TO_ALLOW}", ("first use of a cloud",)
+                )
+        self.preferred = name
+
+    def reset(self, name: str | None = None) -> None:
+        """Let those be asked again who rest after failures: this provider, those of this group, or all; raises NoProvider."""
+        for provider in self.router.providers if name is None else self._members(name):
+            self.state.breakers.reset_provider(provider.name)
+
+    def _members(self, name: str) -> tuple[Provider, ...]:
+        """Return the provider of this name, or those of this group; raises NoProvider."""
+        names = self.config.router.groups.get(name, (name,))
+        members = tuple(provider for provider in self.router.providers if provider.name in names)
+        if not members:
+            known = [*(provider.name for provider in self.router.providers), *self.config.router.groups]
+            raise NoProvider(f"no provider or group is called {name!r}; there are: {', '.join(known) or 'none'}")
+        return members
+
+    def settle(self, ask: Ask, proposal: Proposal, *, kept: bool) -> None:
+        """Learn from what the user did with a change that a model made: kept it, or took it back."""
+        author = proposal.author
+        if author.model is None:
+            return
+        rule = ask.diagnostics[0].code if ask.diagnostics else None
+        outcome = Outcome.KEPT if kept else Outcome.UNDONE
+        self.learn(author.name, ask.model, ask.task.value, outcome, seconds=proposal.seconds, rule=rule)
+
+    def learn(
+        self, name: str, model: str | None, task: str, outcome: Outcome, *, seconds: float, rule: str | None
+    ) -> None:
+        """Learn what became of an answer of the provider *name*, which was asked for *model* or for its own."""
+        # Not by the name that the answer bore: the next choice is among the models as they are configured.
+        asked = model or next((one.model for one in self.router.providers if one.name == name), None)
+        if asked is not None:
+            self.state.learn(Lesson(name, asked, task, outcome, seconds, rule or ""))
 
     def route(self, request: Request) -> Route:
         """Say where a request would go; opens no connection."""
-        return self.router.route(request)
+        return self._route(self.redacted(request))
+
+    def _route(self, redacted: Redacted) -> Route:
+        return replace(self.router.route(redacted.request), masked=len(redacted.masks))
+
+    def redacted(self, request: Request, whole: Request | None = None) -> Redacted:
+        """Return the request as it would be sent, without the secrets that the user wants masked; *whole* is what it is about."""
+        return redact(request, policy=self._policy, files=self._files, key=self._mask_key, whole=whole)
 
     async def aclose(self) -> None:
         """Close the connections and end the child processes."""
-        await self._state.aclose()
+        await self.state.aclose()
         await asyncio.to_thread(self._shelf.close)
         await self._embedded.aclose()
         await self._transport.aclose()
@@ -322,7 +373,7 @@ class Application:
             groups=settings.groups,
             rules=tuple(Rule(rule.use, rule.tasks, rule.larger_than) for rule in settings.rules),
             split=Split(settings.split.between, settings.split.share) if settings.split else None,
-            state=self._state,
+            state=self.state,
             hedged=settings.hedge,
             prepare=self._embedded.prepare,
             max_attempts=settings.max_retries + 1,
@@ -339,24 +390,27 @@ class Application:
             because = "; ".join(str(reason) for reason in route.decision.reasons)
             rules = tuple(reason.rule for reason in route.decision.reasons)
             return Offer(None, Refusal("policy", f"no model on this machine may answer: {because}", rules))
-        return Offer(None, Refusal("no-provider", str(_NOBODY)))
+        return Offer(None, Refusal("no-provider", str(NOBODY)))
 
     def _askable(self, route: Route) -> tuple[Provider, ...]:
         """Return the clouds that only wait for the user's yes."""
         if route.decision.level is not Level.OPEN or self._policy.cloud_allowed:
             return ()
-        waiting = {provider.name for provider, _ in route.refused}
-        return tuple(
-            provider
-            for provider in self.router.providers
-            if provider.found and not provider.local and provider.name in waiting
-        )
+        refused = {provider.name for provider, _ in route.refused}
+        return tuple(one for one in self._waiting_for_consent(self.router.providers) if one.name in refused)
+
+    def _waiting_for_consent(self, some: tuple[Provider, ...]) -> tuple[Provider, ...]:
+        if self._policy.cloud_allowed:
+            return ()
+        return tuple(provider for provider in some if provider.found and not provider.local)
 
     async def may_use_clouds(self, route: Route) -> bool:
         """Ask the user, once per workspace, where a request can go nowhere but to a cloud that nobody configured."""
         askable = self._askable(route)
-        if route.candidates or not askable:
-            return True
+        return bool(route.candidates) or not askable or await self._allowed(askable)
+
+    async def _allowed(self, askable: tuple[Provider, ...]) -> bool:
+        """Ask the user whether these clouds may be used in this workspace, and remember a yes."""
         async with self._consenting:
             if self._policy.cloud_allowed:
                 return True
@@ -368,18 +422,6 @@ class Application:
     def local_router(self) -> Router:
         """Return the router with the same rules that knows the providers on this machine alone."""
         return self._local_router
-
-
-_NOBODY = NoProvider(
-    "no model is configured or running; start Ollama, LM Studio, llama.cpp or vLLM, set a key such as "
-    "ANTHROPIC_API_KEY, or write a configuration file (glossator doctor says more)"
-)
-
-
-def _why_not_ready(provider: Provider) -> str:
-    if provider.toy:
-        return "by name only"
-    return "no key" if provider.key is None and provider.row.key_required and not provider.local else "ask first"
 
 
 class _Models:
@@ -395,13 +437,28 @@ class _Models:
         return self._application.router.providers
 
     def route(self, request: Request) -> Route:
-        route = self._router(request).route(request)
+        redacted = self._redacted(request)
+        route = replace(self._router(request).route(redacted.request), masked=len(redacted.masks))
         whole = self._whole_route(request)
         if whole is None or whole.decision.level <= route.decision.level:
             return route
-        return Route(whole.decision, route.candidates if whole.candidates else (), whole.refused)
+        return Route(whole.decision, route.candidates if whole.candidates else (), whole.refused, masked=route.masked)
 
     async def ask(self, request: Request) -> AsyncGenerator[Event]:
+        redacted = self._redacted(request)
+        story = self._ask(redacted.request)
+        if redacted.masks:
+            yield Masked(tuple(mask.secret for mask in redacted.masks))
+            story = _restored(story, redacted)
+        async with aclosing(story) as events:
+            async for event in events:
+                yield event
+
+    def _redacted(self, request: Request) -> Redacted:
+        return self._application.redacted(request, self._whole)
+
+    async def _ask(self, request: Request) -> AsyncGenerator[Event]:
+        """Put a request, without its secrets, to the models."""
         whole = self._whole_route(request)
         if whole is not None and whole.decision.level is not Level.OPEN and not whole.candidates:
             request = self._like_whole(request)  # the router says no, with the rule's name, before any connection
@@ -412,6 +469,16 @@ class _Models:
         async with aclosing(self._router(request).ask(request)) as events:
             async for event in events:
                 yield event
+
+    def learn(self, request: Request, answer: Answer, outcome: Outcome) -> None:
+        self._application.learn(
+            answer.provider,
+            request.model,
+            request.task,
+            outcome,
+            seconds=answer.attempts[-1].seconds,
+            rule=request.rule,
+        )
 
     def _router(self, request: Request) -> Router:
         whole = self._whole_route(request)
@@ -432,6 +499,31 @@ class _Models:
         return replace(self._whole, provider=request.provider, model=request.model)
 
 
+async def _restored(story: AsyncGenerator[Event], redacted: Redacted) -> AsyncGenerator[Event]:
+    """Put the masked secrets back into what comes; raises PolicyRefusal where a placeholder was made up."""
+    said, thought = Restoring(redacted), Restoring(redacted)
+    async with aclosing(story) as events:
+        async for event in events:
+            match event:
+                case Text(text):
+                    if text := said.feed(text):
+                        yield Text(text)
+                case Reasoning(text):
+                    if text := thought.feed(text):
+                        yield Reasoning(text)
+                case Answered(answer):
+                    answer = redacted.restore_answer(answer)
+                    if text := thought.end():
+                        yield Reasoning(text)
+                    if text := said.end():
+                        yield Text(text)
+                    yield Answered(answer)
+                case _:
+                    if isinstance(event, Chosen | Restarted):  # what was said before is forgotten
+                        said, thought = Restoring(redacted), Restoring(redacted)
+                    yield event
+
+
 def _whole(*snapshots: Snapshot, roots: tuple[str, ...]) -> Request:
     """Return the request that would send all of some documents: what closes it closes every request about them."""
     different = {(one.uri, one.lines): one for one in snapshots}.values()
@@ -441,15 +533,17 @@ def _whole(*snapshots: Snapshot, roots: tuple[str, ...]) -> Request:
     return Request(messages, roots=roots)
 
 
-def _state(config: Config, environment: Mapping[str, str]) -> State:
+def _state(config: Config, environment: Mapping[str, str], *, clock: Clock) -> State:
     """Make the memory of the routers; opens no connection and no file."""
+    strategies = {config.router.strategy, *(rule.use for rule in config.router.rules)}
     return State(
-        clock=time.monotonic,
+        clock=clock,
         sleep=asyncio.sleep,
         thresholds=Thresholds(**config.router.breaker.model_dump()),
         quota=quota(config, environment),
         ledger=UsageLedger(state_folder(environment) / LEDGER_FILE),
         budgets=budgets(config.budget),
+        learns="adaptive" in strategies,
     )
 
 

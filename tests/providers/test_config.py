@@ -505,16 +505,27 @@ def test_the_standard_places_can_be_moved() -> None:
     assert (usual.user.name, usual.organisation) == ("config.toml", (config.ORGANISATION_FILE,))
 
 
+def test_files_that_say_nothing_of_secrets_leave_them_to_the_user(places: Places) -> None:
+    """Redaction, the loosest choice, is the user's own; what the organisation says tightens it, its silence does not."""
+    places.user.write_text('[privacy]\non_secret = "redact"\n')
+    places.project.write_text('[privacy]\nprivate = ["a"]\n')
+    places.organisation.write_text('[privacy]\nnever = ["b"]\n')
+    assert places.load().config.privacy.on_secret == "redact"
+    assert config.policy(places.load().config).on_secret == "redact"
+    places.organisation.write_text('[privacy]\non_secret = "local"\n')
+    assert places.load().config.privacy.on_secret == "local"
+
+
 patterns = st.lists(st.sampled_from(["a", "b/**", "*.pem", "**"]), max_size=3).map(tuple)
 
 
 @given(
     user=st.fixed_dictionaries(
-        {"private": patterns, "never": patterns, "on_secret": st.sampled_from(["local", "refuse"])}
+        {"private": patterns, "never": patterns, "on_secret": st.sampled_from(["redact", "local", "refuse"])}
     ),
     project=st.dictionaries(
         st.sampled_from(["private", "never", "on_secret", "trusted_hosts", "other"]),
-        st.one_of(patterns.map(list), st.sampled_from(["local", "refuse", "x"]), st.integers()),
+        st.one_of(patterns.map(list), st.sampled_from(["redact", "local", "refuse", "x"]), st.integers()),
     ),
     rest=st.dictionaries(st.sampled_from(["providers", "router", "budget", "x"]), st.just({"y": 1})),
 )
@@ -531,7 +542,8 @@ def test_no_project_file_loosens_anything(
     after = places.load().config
     assert set(before.privacy.private) <= set(after.privacy.private)
     assert set(before.privacy.never) <= set(after.privacy.never)
-    assert (before.privacy.on_secret, after.privacy.on_secret) != ("refuse", "local")
+    strictness = ["redact", "local", "refuse"]
+    assert strictness.index(before.privacy.on_secret) <= strictness.index(after.privacy.on_secret)
     assert (after.providers, after.router, after.budget) == (before.providers, before.router, before.budget)
     assert after.privacy.trusted_hosts == before.privacy.trusted_hosts
 

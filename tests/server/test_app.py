@@ -225,11 +225,11 @@ def test_a_broken_memory_of_consent_is_no_consent(content: bytes) -> None:
 async def test_status_lists_the_providers(workspace: Path) -> None:
     """Who is there, and a sentence for somebody who has none."""
     async with asking(workspace) as (opened, _):
-        status = opened.status()
+        status = await opened.status()
         assert status.health == "ok"
         assert [(one.name, one.local, one.state) for one in status.providers] == [("fake", True, "ready")]
     async with application(workspace, environment_of(workspace.parent / "user")) as opened:
-        status = opened.status()
+        status = await opened.status()
         assert status.health == "warning"
         assert "glossator doctor" in status.message
 

@@ -16,7 +16,8 @@ from glossator.cli.options import AsJson
 from glossator_providers.errors import ConfigError
 
 if TYPE_CHECKING:
-    from glossator.app import Application, ProviderStatus
+    from glossator.app import Application
+    from glossator.status import ProviderStatus
     from glossator_providers.checking import Check
 
 _MARKS = {"ok": "✓", "missing": "·", "warning": "!", "problem": "✗"}
@@ -92,7 +93,7 @@ async def _providers() -> list[Finding]:
     from glossator_providers import keys
 
     async with application(root_of(Path.cwd()), tell=False) as product:
-        status = product.status()
+        status = await product.status()
         warnings = {provider.name: keys.warning(provider) for provider in product.router.providers}
         checks = await _checks(product)
     if not status.providers:
@@ -115,7 +116,8 @@ async def _checks(product: Application) -> dict[str, Check]:
     """Ask everybody who may be asked at once, what costs nothing; a model of our own would be loaded for it, so it is left."""
     from glossator_providers.checking import check
 
-    ready = {one.name for one in product.status().providers if one.state == "ready"}
+    status = await product.status()
+    ready = {one.name for one in status.providers if one.state == "ready"}
     asked = [one for one in product.router.providers if one.name in ready and one.row.kind != "embedded"]
     found = await asyncio.gather(*(check(one, product.router, environment=product.environment) for one in asked))
     return {one.name: result for one, result in zip(asked, found, strict=True)}

@@ -12,6 +12,7 @@ import typer
 from glossator.cli import (
     apply,
     ask,
+    compare,
     config,
     demo,
     doctor,
@@ -40,6 +41,7 @@ cli.command("explain")(explain.explain)
 cli.command("fix")(fix.fix)
 cli.command("refactor")(refactor.refactor)
 cli.command("ask")(ask.ask)
+cli.command("compare")(compare.compare)
 cli.command("apply")(apply.apply)
 cli.command("why")(why.why)
 cli.command("providers")(providers.providers)

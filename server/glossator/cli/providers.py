@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +12,15 @@ import typer
 
 from glossator.cli import failures, show
 from glossator.cli.options import AsJson
+from glossator.cli.usage import read, share
 from glossator_providers import capabilities, checking, keys, published
+from glossator_providers.health import in_seconds
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from glossator.app import Application, ProviderStatus
+    from glossator.app import Application
+    from glossator.status import ProviderStatus
     from glossator_providers.catalog import Provider
     from glossator_providers.model import ModelInfo
 
@@ -34,10 +38,13 @@ async def _providers(*, check: bool, as_json: bool) -> int:
     from glossator.cli.work import application
 
     async with application(Path.cwd()) as product:
-        status = product.status()
+        status = await product.status()
         by_name = {provider.name: provider for provider in product.router.providers}
         checks = [_row(product, one, by_name[one.name], check=check) for one in status.providers]
         rows = await asyncio.gather(*checks)
+    recent = await _recent()
+    for row in rows:
+        row["last_day"] = recent.get(row["name"])
     if as_json:
         show.as_json({"providers": rows})
     else:
@@ -75,6 +82,21 @@ async def _row(product: Application, status: ProviderStatus, provider: Provider,
     return row | _known(provider, models)
 
 
+async def _recent() -> dict[str, dict[str, Any]]:
+    """Return how the requests of the last 24 hours went, by provider, of all servers and commands of this user."""
+    summary, _ = await read("provider", datetime.now(tz=UTC) - timedelta(days=1))
+    return {
+        line.name: {
+            "requests": line.attempts,
+            "success": None if line.success is None else round(line.success, 4),
+            "p50": _rounded(line.first_token.median if line.first_token else None),
+            "p95": _rounded(line.first_token.p95 if line.first_token else None),
+            "failures": dict(line.failures),
+        }
+        for line in summary.lines
+    }
+
+
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
@@ -93,7 +115,10 @@ def _known(provider: Provider, models: Iterable[ModelInfo]) -> dict[str, Any]:
 
 
 def _tell(rows: list[dict[str, Any]], message: str) -> None:
-    """Print two lines for each provider: who, where, which model, for what price, in which state; and what the model can do."""
+    """Print two lines for each provider: who, where, which model, for what price, in which state; and what the model can do.
+
+    A third one tells how the requests of the last day went, where there were any.
+    """
     from rich.cells import cell_len
     from rich.console import Console
 
@@ -108,7 +133,8 @@ def _tell(rows: list[dict[str, Any]], message: str) -> None:
     console.print(_line(_HEADINGS, widths), style="bold", no_wrap=True, overflow="crop")
     for row, cells in zip(rows, lines[1:], strict=True):
         console.print(_line(cells, widths), no_wrap=True, overflow="crop")
-        console.print(_GAP + _details(row), style="dim", no_wrap=True, overflow="ellipsis", markup=False)
+        for details in filter(None, (_details(row), _last_day(row["last_day"]))):
+            console.print(_GAP + details, style="dim", no_wrap=True, overflow="ellipsis", markup=False)
     for row in rows:
         for word in ("error", "warning", "note"):
             if row[word]:
@@ -145,6 +171,20 @@ def _details(row: dict[str, Any]) -> str:
     context = f"{_thousands(row['context_tokens'])} tokens of context" if row["context_tokens"] else ""
     can = ", ".join(word for word in row["capabilities"] if word != "stream")
     return show.printable(" · ".join(part for part in (row["kind"], context, can) if part))
+
+
+def _last_day(recent: dict[str, Any] | None) -> str:
+    """Say how the requests of the last day went, as the usage ledger has them."""
+    if recent is None:
+        return ""
+    number = recent["requests"]
+    said = [f"last day: {number:,} request{'s'[: number != 1]}"]
+    if recent["success"] is not None:
+        said.append(f"{share(recent['success'])} answered")
+    if recent["p50"] is not None:
+        said.append(f"{in_seconds(recent['p50'])} to the first token")
+    said += [f"{count:,} {kind}" for kind, count in recent["failures"].items()]
+    return show.printable(", ".join(said))
 
 
 def _thousands(number: int) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from glossator.app import Offer
+from glossator.app import Application, Offer
 from glossator.cli import failures, problems, show
-from glossator.cli.places import Opened, open_file, read_place, region_at, root_of
+from glossator.cli.places import Opened, Place, open_file, read_place, region_at, root_of
 from glossator.cli.work import application, run_task
 from glossator.cli.writing import write
 from glossator.document import Diagnostic
@@ -34,44 +34,48 @@ async def perform(task: TaskName, at: str, wish: Wish) -> int:
     """Do the task where *at* says; return the exit code."""
     place = read_place(at)
     opened = open_file(place.path)
-    region = region_at(place, opened.snapshot)
     root = root_of(opened.path)
-    trusted = not wish.untrusted
-    async with application(root, allow_cloud=wish.allow_cloud, trusted=trusted) as product:
-        found: tuple[Diagnostic, ...] = ()
-        if task is not TaskName.REFACTOR:  # there no problem is meant, so nobody is asked for one
-            with show.Watch() as watch:
-                found = await problems.find_problems(
-                    opened.snapshot,
-                    product.toolbox,
-                    region=None if place.line is None else region,
-                    only=wish.checkers,
-                    tell=watch,
-                )
-        here = problems.at(region, found, anywhere=place.line is None)
-        meant = here if task is TaskName.FIX and place.line is not None else here[:1]
-        if task is TaskName.EXPLAIN and place.line is None and not meant:
-            region = opened.snapshot.whole
-        if not wish.as_json:
-            _tell_meant(meant, here)
-        if task is TaskName.FIX and not meant:
-            return _end(opened, _no_problem(product.offer(opened.snapshot)), wish, name=place.path.as_posix())
-        ask = Ask(
-            task,
-            opened.snapshot,
-            meant[0].region if meant and place.line is None else region,
-            diagnostics=meant,
-            known=found,
-            instruction=wish.instruction,
-            roots=(str(root),),
-            trusted=trusted,
-            provider=wish.provider,
-            model=wish.model,
-            unproven=wish.unproven,
-        )
+    async with application(root, allow_cloud=wish.allow_cloud, trusted=not wish.untrusted) as product:
+        ask = await make_ask(task, place, opened, wish, product)
+        if task is TaskName.FIX and not ask.diagnostics:
+            return _end(opened, no_problem(product.offer(opened.snapshot)), wish, name=place.path.as_posix())
         with show.Watch() as watch:
             result = await run_task(product, ask, watch)
-    return _end(opened, result, wish, name=place.path.as_posix(), meant=meant)
+    return _end(opened, result, wish, name=place.path.as_posix(), meant=ask.diagnostics)
+
+
+async def make_ask(task: TaskName, place: Place, opened: Opened, wish: Wish, product: Application) -> Ask:
+    """Find the problems that are meant by the checkers of the workspace, and return what is asked about them."""
+    region = region_at(place, opened.snapshot)
+    found: tuple[Diagnostic, ...] = ()
+    if task is not TaskName.REFACTOR:  # there no problem is meant, so nobody is asked for one
+        with show.Watch() as watch:
+            found = await problems.find_problems(
+                opened.snapshot,
+                product.toolbox,
+                region=None if place.line is None else region,
+                only=wish.checkers,
+                tell=watch,
+            )
+    here = problems.at(region, found, anywhere=place.line is None)
+    meant = here if task is TaskName.FIX and place.line is not None else here[:1]
+    if task is TaskName.EXPLAIN and place.line is None and not meant:
+        region = opened.snapshot.whole
+    if not wish.as_json:
+        _tell_meant(meant, here)
+    return Ask(
+        task,
+        opened.snapshot,
+        meant[0].region if meant and place.line is None else region,
+        diagnostics=meant,
+        known=found,
+        instruction=wish.instruction,
+        roots=product.roots,
+        trusted=not wish.untrusted,
+        provider=wish.provider,
+        model=wish.model,
+        unproven=wish.unproven,
+    )
 
 
 def _end(opened: Opened, result: Result, wish: Wish, *, name: str, meant: tuple[Diagnostic, ...] = ()) -> int:
@@ -83,7 +87,7 @@ def _end(opened: Opened, result: Result, wish: Wish, *, name: str, meant: tuple[
     return _exit_code(result, wish)
 
 
-def _no_problem(offer: Offer) -> Refusal:
+def no_problem(offer: Offer) -> Refusal:
     """Say that there is nothing to fix; where no model could have been asked in any case, the rule comes first."""
     refusal = offer.refusal
     if refusal is not None and refusal.kind == "policy":

@@ -41,7 +41,7 @@ def usage(
     if by not in get_args(By):
         raise failures.UsageError(f"--by {by}: there are {', '.join(get_args(By))}")
     first, begins = _beginning(since, today=datetime.now(tz=UTC).astimezone().date())
-    summary, problem = asyncio.run(_read(cast("By", by), begins))
+    summary, problem = asyncio.run(read(cast("By", by), begins))
     if as_json:
         rows = [_as_object(line) for line in summary.lines]
         total = _as_object(summary.total)
@@ -73,7 +73,8 @@ def _beginning(since: str, *, today: date) -> tuple[date, datetime]:
         ) from None
 
 
-async def _read(by: By, since: datetime) -> tuple[Summary, str | None]:
+async def read(by: By, since: datetime) -> tuple[Summary, str | None]:
+    """Return what this user has asked since then, and what is wrong with the ledger."""
     ledger = UsageLedger(state_folder(os.environ) / LEDGER_FILE)
     try:
         return await ledger.summary(by, since), ledger.problem
@@ -104,7 +105,7 @@ def _tell(summary: Summary, by: str, first: date) -> None:
         table.add_row("all", *_cells(total), style="bold")
     console = Console()
     cost = _cost(total).plain
-    head = f"{_count(total.attempts, 'request')} since {first}, {_share(total.success)} answered, {cost}"
+    head = f"{_count(total.attempts, 'request')} since {first}, {share(total.success)} answered, {cost}"
     console.print(Text(head.replace(", ?", ", at an unknown price"), style="bold"), end="\n\n")
     console.print(table)
     console.print()
@@ -114,10 +115,10 @@ def _tell(summary: Summary, by: str, first: date) -> None:
 
 def _cells(line: Line) -> Iterator[str | Text]:
     yield f"{line.attempts:,}"
-    yield _share(line.success)
-    yield _amount(line.input_tokens)
-    yield _amount(line.output_tokens)
-    yield _share(line.cached_tokens / line.input_tokens) if line.cached_tokens and line.input_tokens else "-"
+    yield share(line.success)
+    yield amount(line.input_tokens)
+    yield amount(line.output_tokens)
+    yield share(line.cached_tokens / line.input_tokens) if line.cached_tokens and line.input_tokens else "-"
     yield _cost(line)
     yield _seconds(line.first_token)
     yield _seconds(line.whole)
@@ -153,14 +154,14 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _share(part: float | None) -> str:
+def share(part: float | None) -> str:
     """Say a share in whole hundredths, which is 0 or all only where that is so."""
     if part is None:
         return "-"
     return f"{min(99, max(1, round(part * 100)))}%" if 0 < part < 1 else f"{part:.0%}"
 
 
-def _amount(tokens: float) -> str:
+def amount(tokens: float) -> str:
     """Say a number in three digits."""
     for unit in ("", "k", "M", "G"):
         if tokens < _THOUSAND or unit == "G":

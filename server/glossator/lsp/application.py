@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from glossator.document import Diagnostic, Point, Snapshot
-from glossator.tasks.task import Ask, Author, Explanation, Refusal, TaskEvent
+from glossator.tasks.task import Ask, Author, Explanation, Proposal, Refusal, TaskEvent
 
 
 class Offer(Protocol):
@@ -22,6 +22,7 @@ class Application(Protocol):
     """The product without an editor. `consent` asks the user a yes-or-no question; the connection sets it."""
 
     consent: Callable[[str], Awaitable[bool]] | None
+    preferred: str | None  # the provider or group that is asked first in this session
 
     async def discover(self) -> None:
         """Look for servers on this machine."""
@@ -51,8 +52,24 @@ class Application(Protocol):
         """Return the privacy decision of a document with its reasons."""
         ...
 
-    def status(self) -> Any:
+    async def status(self) -> Any:
         """Return the providers and how they are."""
+        ...
+
+    async def look(self) -> bool:
+        """Look how idle providers are, at no cost; say whether any of them is not as it was."""
+        ...
+
+    async def prefer(self, name: str | None, /) -> None:
+        """Ask this provider or group first from now on, or whoever the strategy says; raises GlossatorError."""
+        ...
+
+    def reset(self, name: str | None = None, /) -> None:
+        """Let those be asked again who rest after failures; raises GlossatorError for a name that nobody has."""
+        ...
+
+    def settle(self, ask: Ask, proposal: Proposal, /, *, kept: bool) -> None:
+        """Learn from what the user did with a change: kept it, or took it back."""
         ...
 
     async def aclose(self) -> None:

@@ -18,6 +18,8 @@ COMMANDS = (
     "glossator.status",
     "glossator.why",
     "glossator.apply",
+    "glossator.selectProvider",
+    "glossator.resetProvider",
 )
 
 

@@ -9,13 +9,14 @@ from typing import Any
 from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
-from glossator.lsp.apply import Applied, Outcome, apply
+from glossator.lsp.apply import Applied, Outcome
 from glossator.lsp.arguments import Target, make_ask, read_arguments
 from glossator.lsp.connection import Connection, plain
 from glossator.lsp.convert import move
 from glossator.lsp.jobs import Job, Jobs, follow_up
 from glossator.lsp.progress import one_line
 from glossator.lsp.protocol import AskParams, JobParams, RunParams, VerdictParams, WhyParams
+from glossator.lsp.selection import Selection
 from glossator.session import Pending
 from glossator.tasks.task import Ask, TaskName
 
@@ -25,9 +26,10 @@ LONGEST_MESSAGE = 400
 class Commands:
     """The commands and the requests of our extension, for one connection."""
 
-    def __init__(self, connection: Connection, jobs: Jobs) -> None:
+    def __init__(self, connection: Connection, jobs: Jobs, selection: Selection) -> None:
         self._connection = connection
         self._jobs = jobs
+        self._selection = selection
 
     def handlers(self) -> dict[str, Callable[..., Any]]:
         """Return the commands by name."""
@@ -40,6 +42,8 @@ class Commands:
             "glossator.status": self.status_command,
             "glossator.why": self.why_command,
             "glossator.apply": self.apply_command,
+            "glossator.selectProvider": self._selection.select,
+            "glossator.resetProvider": self._selection.reset,
         }
 
     def _start(self, task: TaskName, given: tuple[Any, ...]) -> dict[str, str] | None:
@@ -92,7 +96,7 @@ class Commands:
         self._connection.server.spawn(work, name="apply")
 
     async def _apply(self, pending: Pending, *, anyway: bool) -> None:
-        applied = await apply(self._connection, pending.proposal, pending.ask, anyway=anyway)
+        applied = await self._jobs.take(pending.proposal, pending.ask, anyway=anyway)
         self._tell(applied)
 
     def _tell(self, applied: Applied) -> None:
@@ -161,7 +165,7 @@ class Commands:
     async def status(self, _: Any = None) -> Any:
         """Answer `glossator/status`."""
         application = await self._connection.wait_for_application(1.0)
-        status = plain(application.status()) if application is not None else {}
+        status = plain(await application.status()) if application is not None else {}
         if not isinstance(status, dict):
             status = {"providers": status}
         if application is None:

@@ -52,7 +52,7 @@ class Connection:
         self.broken: str | None = None
         self.settings = Settings()
         self.roots = tuple(path for uri in client.roots if (path := path_of(uri)) is not None)
-        self.built: Callable[[], None] = lambda: None  # an application has come
+        self.built: Callable[[], None] = lambda: None  # an application has come, or chooses otherwise than before
         self._build = build
         self._options = options
         self._ready = asyncio.Event()
@@ -140,11 +140,16 @@ class Connection:
             gc.freeze()  # what has been made stays: it need not be looked through again and again
         application.consent = self.consent
         if self.application is not None:
+            application.preferred = self.application.preferred
             self._old.append(self.application)  # its jobs go on; it is closed with the connection
         self.application, self.broken = application, None
         self._ready.set()
         self.built()
-        self.server.spawn(application.discover(), name="discovery")
+        self.server.spawn(self._discover(application), name="discovery")
+
+    async def _discover(self, application: Application) -> None:
+        await application.discover()
+        self.built()
 
     async def wait_for_application(self, seconds: float) -> Application | None:
         """Return the application, None if it is not there within *seconds* or could not be built."""

@@ -47,6 +47,7 @@ from glossator_providers.errors import GlossatorError
 TAIL = 60
 REMEMBERED = 50
 SECONDS_BETWEEN_PREVIEWS = 0.15
+SECONDS_TO_UNDO = 60.0  # after which it is an edit of the user's like others, and not our answer that was wrong
 
 log = logging.getLogger("glossator.lsp")
 
@@ -79,10 +80,10 @@ class Job:
 class Jobs:
     """All jobs of one connection."""
 
-    def __init__(self, connection: Connection, library: Library) -> None:
+    def __init__(self, connection: Connection, library: Library, notices: Notices) -> None:
         self._connection = connection
         self._library = library
-        self._notices = Notices(connection)
+        self._notices = notices
         self._jobs: dict[str, Job] = {}
         self._numbers = itertools.count(1)
         self._prefix = os.urandom(4).hex()  # progress tokens and file names of two runs must not meet
@@ -161,14 +162,41 @@ class Jobs:
         proposal, job.proposal = job.proposal, None
         if proposal is None:
             return None
-        applied = await apply(self._connection, proposal, job.ask)
+        applied = await self.take(proposal, job.ask)
         if applied.outcome not in {Outcome.APPLIED, Outcome.NOTHING}:
             self._connection.show(f"glossator: {applied.message}", types.MessageType.Warning)
         return applied
 
     def reject(self, job: Job) -> None:
         """Forget a preview that the user rejected."""
-        job.proposal = None
+        proposal, job.proposal = job.proposal, None
+        if proposal is not None:
+            self._settle(proposal, job.ask, kept=False)
+
+    async def take(self, proposal: Proposal, ask: Ask, *, anyway: bool = False) -> Applied:
+        """Apply what the user said yes to."""
+        applied = await self._apply(proposal, ask, anyway=anyway)
+        if applied.outcome is Outcome.APPLIED:
+            self._settle(proposal, ask, kept=True)
+        return applied
+
+    async def _apply(self, proposal: Proposal, ask: Ask, *, anyway: bool = False) -> Applied:
+        """Apply a proposal, and notice for a while if it is undone."""
+        session = self._connection.session
+        document = session.documents.get(proposal.base.uri)
+        before = document.snapshot().text if document is not None else None
+        applied = await apply(self._connection, proposal, ask, anyway=anyway)
+        if document is not None and applied.outcome is Outcome.APPLIED:
+            undone = session.watch(document, lambda text: text == before)
+            undone.add_done_callback(
+                lambda future: None if future.cancelled() else self._settle(proposal, ask, kept=False)
+            )
+            asyncio.get_running_loop().call_later(SECONDS_TO_UNDO, undone.cancel)
+        return applied
+
+    def _settle(self, proposal: Proposal, ask: Ask, *, kept: bool) -> None:
+        if self._connection.application is not None:
+            self._connection.application.settle(ask, proposal, kept=kept)
 
     async def _work(self, job: Job, stream: Stream) -> None:
         connection = self._connection
@@ -281,7 +309,7 @@ class Jobs:
             "label": describe(proposal),
         }
         if proposal.verdict.withheld:
-            applied = await apply(self._connection, proposal, job.ask)
+            applied = await apply(self._connection, proposal, job.ask)  # it says why not
         elif job.apply == "none":
             stream.end(final=job.text, **more)
             return describe(proposal)
@@ -292,7 +320,7 @@ class Jobs:
             return f"{describe(proposal)}: waiting for you"
         else:
             progress.report("applying")
-            applied = await apply(self._connection, proposal, job.ask)
+            applied = await self._apply(proposal, job.ask)
         stream.end(final=job.text, applied=applied.outcome.value, message=applied.message, **more)
         if applied.outcome not in {Outcome.APPLIED, Outcome.NOTHING}:
             self._connection.show(f"glossator: {applied.message}", types.MessageType.Warning)

@@ -6,6 +6,7 @@ import asyncio
 
 from lsprotocol import types
 
+from glossator.lsp.application import Application
 from glossator.lsp.connection import Connection, plain
 from glossator.lsp.protocol import STATUS_CHANGED
 from glossator_providers.errors import Kind
@@ -40,8 +41,11 @@ class Notices:
     def _send_status(self) -> None:
         self._timer = None
         self._sent_at = asyncio.get_running_loop().time()
-        if (application := self._connection.application) is not None:
-            self._connection.server.protocol.notify(STATUS_CHANGED, plain(application.status()))
+        if self._connection.application is not None:
+            self._connection.server.spawn(self._tell_status(self._connection.application), name="status")
+
+    async def _tell_status(self, application: Application) -> None:
+        self._connection.server.protocol.notify(STATUS_CHANGED, plain(await application.status()))
 
     def say(self, message: str) -> None:
         """Show what the user should know while the work goes on, the same words at most every minute."""

@@ -18,7 +18,10 @@ from glossator.lsp.connection import Connection
 from glossator.lsp.display import Library
 from glossator.lsp.hover import Hover
 from glossator.lsp.jobs import Jobs
+from glossator.lsp.looks import look_each_minute
+from glossator.lsp.notices import Notices
 from glossator.lsp.offers import Offers
+from glossator.lsp.selection import Selection
 from glossator.lsp.sync import Sync
 from glossator.lsp.wire import Server, configure_log
 from glossator.session import Session, path_of
@@ -49,10 +52,12 @@ def connect(greeting: Greeting, *, build: Build, environment: Mapping[str, str])
 def register(server: Server, connection: Connection) -> None:
     """Tell *server* which method is answered by what."""
     library = Library()
-    jobs = Jobs(connection, library)
+    notices = Notices(connection)
+    jobs = Jobs(connection, library, notices)
     offers = Offers(connection)
-    sync, hover, commands = Sync(connection, jobs, offers), Hover(connection), Commands(connection, jobs)
-    connection.built = offers.renew_all
+    sync, hover = Sync(connection, jobs, offers), Hover(connection)
+    commands = Commands(connection, jobs, Selection(connection, notices))
+    connection.built = lambda: tell_all(offers, notices)
     protocol.register(server.protocol._converter)  # noqa: SLF001  pygls offers no other way to its converter
     server.protocol.extension = protocol.PARAMS
     server.protocol.late_cancel = jobs.cancel_request
@@ -62,6 +67,7 @@ def register(server: Server, connection: Connection) -> None:
         if connection.client.register_configuration:
             server.spawn(register_configuration(server), name="registration")
         connection.begin()
+        server.spawn(look_each_minute(connection, notices), name="looks")
 
     async def code_action(params: types.CodeActionParams) -> list[Any] | None:
         return await list_actions(connection, jobs, params)
@@ -107,6 +113,12 @@ def register(server: Server, connection: Connection) -> None:
     }
     server.protocol.fm.features.update(features)
     server.protocol.fm.commands.update(commands.handlers())
+
+
+def tell_all(offers: Offers, notices: Notices) -> None:
+    """Let menus and status lines show who answers now."""
+    offers.renew_all()
+    notices.status_changed()
 
 
 async def register_configuration(server: Server) -> None:

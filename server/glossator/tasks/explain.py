@@ -47,7 +47,8 @@ async def explain(
     opening = f"{clean(page.markdown).rstrip()}\n\n" if page else ""
     request = _request(ask, diagnostics, page=page, models=models)
     first = first_candidate(request, models)
-    about = diagnostics[0] if diagnostics and not ask.turns and not ask.instruction else None  # what may be reused
+    reusable = not (ask.turns or ask.instruction or ask.fresh)
+    about = diagnostics[0] if diagnostics and reusable else None
     known = None
     route = models.route(request)
     # An answer into which a secret may have been put back is kept in memory alone.

@@ -14,8 +14,10 @@ from glossator.tasks.ladder import MOST_TRIES, Tries
 from glossator.tasks.prompt import answered, words
 from glossator.tasks.task import Author, Progress, Proposal, Refusal, Restart, Result, Stage, State, Verdict
 from glossator.verify import describe
+from glossator_providers.adaptive import Outcome as Lesson
 from glossator_providers.errors import GlossatorError
 from glossator_providers.model import Fragment, Message, Origin, OriginKind, Request, Role
+from glossator_providers.privacy.redact import lost
 
 Check = Callable[[str], Awaitable[Verdict]]
 """What the gates say of a whole new text."""
@@ -58,13 +60,19 @@ async def rewrite(
             break
         reading = read(heard.answer.text, finish=heard.answer.finish, base=base, region=region)
         if reading.text is None:
+            models.learn(asked, heard.answer, Lesson.FAILED)
             step = _unusable(reading, heard.author)
+        elif gone := lost(heard.masked, before=base.text, after=reading.text):
+            step = _Step(failure=Refusal("withheld", _without_secrets(gone, heard.author)))
         elif tries.repeats(reading.text):
+            models.learn(asked, heard.answer, Lesson.FAILED)
             step = _Step(failure=Refusal("no-change", f"{heard.author.byline} proposes the same again"))
         else:
             yield Stage(f"checking with {checker}" if checker else "checking that it still parses")
             verdict = await check(reading.text)
-            tries.add(Proposal(base, reading.text, heard.author, verdict, reading.prose))
+            models.learn(asked, heard.answer, _lesson(verdict))
+            seconds = heard.answer.attempts[-1].seconds
+            tries.add(Proposal(base, reading.text, heard.author, verdict, reading.prose, seconds))
             step = _judged(verdict, base)
         failure = step.failure or failure
         if not step.told or not tries.left:
@@ -91,6 +99,13 @@ def _judged(verdict: Verdict, base: Snapshot) -> _Step:
     if verdict.state in {State.FIXED, State.UNKNOWN}:
         return _Step()
     return _Step(_told(verdict, base), f"{describe(verdict)}; asking once more")
+
+
+def _lesson(verdict: Verdict) -> Lesson:
+    """Return what a verdict teaches of who wrote the change; nothing where no checker could say."""
+    if verdict.state is State.UNKNOWN:
+        return Lesson.ANSWERED
+    return Lesson.VERIFIED if verdict.verified else Lesson.FAILED
 
 
 def _again(request: Request, heard: Answering, base: Snapshot, *, told: tuple[Fragment, ...]) -> Request:
@@ -138,6 +153,11 @@ def _withheld(proposal: Proposal) -> Refusal:
     verdict = proposal.verdict
     way_out = "" if verdict.withheld or proposal.author.toy else "; ask for unproven changes to see it"
     return Refusal("withheld", f"The change by {proposal.author.byline} is withheld: {describe(verdict)}{way_out}")
+
+
+def _without_secrets(gone: int, author: Author) -> str:
+    what = "a masked secret" if gone == 1 else f"{gone} masked secrets"
+    return f"The change by {author.byline} is withheld: it lost {what}; ask again, or let a model on this machine do it"
 
 
 def _why_not(outcome: Outcome, reason: str, author: Author) -> str:

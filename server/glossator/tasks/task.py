@@ -38,7 +38,8 @@ class Ask:
     `region` is the selection, or the cursor as an empty region. `diagnostics` are those the user pointed at, most
     important first; `known` are all that the editor knows of the document. `roots` are absolute paths of workspace
     folders. `trusted` says whether the workspace's own tools may be run. `unproven` asks for a change even where its
-    checker finds it worse or only silenced; what breaks or destroys code is never offered.
+    checker finds it worse or only silenced; what breaks or destroys code is never offered. `fresh` asks for an explanation
+    anew that is known already.
     """
 
     task: TaskName
@@ -53,6 +54,7 @@ class Ask:
     model: str | None = None
     turns: tuple[Turn, ...] = ()
     unproven: bool = False
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,7 @@ class Proposal:
     author: Author
     verdict: Verdict
     summary: str = ""
+    seconds: float = 0.0  # that its author took to answer
 
 
 @dataclass(frozen=True, slots=True)
