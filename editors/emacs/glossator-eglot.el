@@ -79,6 +79,11 @@
   (interactive)
   (glossator--send "glossator.cancel" []))
 
+(defun glossator-select-provider ()
+  "Pick who is asked first in this session."
+  (interactive)
+  (glossator--send "glossator.selectProvider" []))
+
 (defun glossator-why ()
   "Tell where this file would go, and by which rule; nothing is sent."
   (interactive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from glossator.markdown import plain, visible
 from glossator.tasks.conversation import author_for
 from glossator_providers.budget import Spent
 from glossator_providers.catalog import Provider
@@ -97,7 +98,7 @@ def _provider_status(router: Router, provider: Provider, *, ready: bool, spent: 
         score=round(view.score, 3),
         p50=_rounded(view.p50),
         p95=_rounded(view.p95),
-        last_error=None if error is None else f"{error.kind}: {error.message}"[:_LONGEST_ERROR],
+        last_error=None if error is None else plain(visible(f"{error.kind}: {error.message}"))[:_LONGEST_ERROR],
         last_error_ago=_rounded(view.last_error_ago),
         retry_in=round(router.state.breakers.retry_in(who), 1),
         active=router.state.active[who],

@@ -16,7 +16,7 @@ end, {
   end,
 })
 
-for _, name in ipairs({ 'explain', 'fix', 'refactor', 'ask', 'cancel', 'show', 'why' }) do
+for _, name in ipairs({ 'explain', 'fix', 'refactor', 'ask', 'cancel', 'show', 'why', 'provider' }) do
   -- In visual mode `:` brings the range of the selection with it.
   vim.keymap.set('n', '<Plug>(glossator-' .. name .. ')', '<Cmd>Glossator ' .. name .. '<CR>', { silent = true })
   vim.keymap.set('x', '<Plug>(glossator-' .. name .. ')', ':Glossator ' .. name .. '<CR>', { silent = true })

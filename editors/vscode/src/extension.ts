@@ -6,6 +6,7 @@ import {
   CloseAction,
   ErrorAction,
   LanguageClient,
+  State,
   type ClientCapabilities,
   type LanguageClientOptions,
   type StaticFeature,
@@ -13,6 +14,7 @@ import {
 
 import { pushDiagnostics } from './diagnostics';
 import { findServer, INSTALL } from './server';
+import { pickProvider, SELECT, StatusItem } from './status';
 import { completeArguments } from './target';
 
 /** Editors have documents of many schemes, chat boxes among them: only these are ours. */
@@ -25,12 +27,15 @@ let client: LanguageClient | undefined;
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const output = vscode.window.createOutputChannel('Glossator', { log: true });
+  const item = new StatusItem();
   const restart = async (): Promise<void> => {
+    item.hide();
     await stop();
-    await start(output);
+    await start(output, item);
   };
   context.subscriptions.push(
     output,
+    item,
     vscode.commands.registerCommand('glossator.restart', restart),
     vscode.workspace.onDidGrantWorkspaceTrust(restart),
     vscode.workspace.onDidChangeConfiguration(async (event) => {
@@ -40,14 +45,14 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     }),
     pushDiagnostics(() => client),
   );
-  await start(output);
+  await start(output, item);
 }
 
 export async function deactivate(): Promise<void> {
   await stop();
 }
 
-async function start(output: vscode.LogOutputChannel): Promise<void> {
+async function start(output: vscode.LogOutputChannel, item: StatusItem): Promise<void> {
   const settings = vscode.workspace.getConfiguration('glossator');
   const program = await findServer(settings.get<string>('path', ''));
   if (program === undefined) {
@@ -69,7 +74,7 @@ async function start(output: vscode.LogOutputChannel): Promise<void> {
     },
     middleware: {
       executeCommand: async (command, given, next) => {
-        const complete = await completeArguments(command, given, client);
+        const complete = await (command === SELECT ? pickProvider(given, client) : completeArguments(command, given, client));
         return complete === undefined ? undefined : next(command, complete);
       },
     },
@@ -82,9 +87,16 @@ async function start(output: vscode.LogOutputChannel): Promise<void> {
   };
   client = new LanguageClient('glossator', 'Glossator', server, options);
   client.registerFeature(extensionFeature);
+  client.onDidChangeState(({ newState }) => {
+    if (newState === State.Stopped) {
+      item.hide();
+    }
+  });
+  item.follow(client);
   try {
     await client.start();
   } catch (problem) {
+    item.hide();
     output.error(`The server did not start: ${String(problem)}`);
     client = undefined;
   }
@@ -124,7 +136,7 @@ async function reportMissing(path: string): Promise<void> {
 const extensionFeature: StaticFeature = {
   fillClientCapabilities(capabilities: ClientCapabilities): void {
     const others = (capabilities.experimental ?? {}) as Record<string, unknown>;
-    capabilities.experimental = { ...others, glossator: { version: 1, diagnostics: true, ui: 'vscode' } };
+    capabilities.experimental = { ...others, glossator: { version: 1, diagnostics: true, status: true, ui: 'vscode' } };
   },
   initialize(): void {},
   getState() {

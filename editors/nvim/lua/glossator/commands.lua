@@ -62,6 +62,18 @@ local subcommands = {
       end, target.bufnr)
     end,
   },
+  provider = {
+    help = 'choose who is asked first in this session, from a list or by name',
+    run = function(target, words)
+      M.select_provider(target, words)
+    end,
+  },
+  reset = {
+    help = 'let a provider that rests after failures be asked again, or all',
+    run = function(target, words)
+      M.execute(target, 'glossator.resetProvider', words ~= '' and { words } or {})
+    end,
+  },
   why = {
     help = 'show where this file would go, and by which rule; nothing is sent',
     run = function(target)
@@ -226,6 +238,39 @@ function M.at_cursor(bufnr, client, row, column)
   return diagnostics.collect(bufnr, client, function(diagnostic)
     return diagnostic.lnum <= row and (diagnostic.end_lnum or diagnostic.lnum) >= row
   end)
+end
+
+--- Let the user pick who is asked first, or take the name that was typed.
+---@private
+---@param target glossator.Target
+---@param words string
+function M.select_provider(target, words)
+  if words ~= '' then
+    M.execute(target, 'glossator.selectProvider', { words })
+    return
+  end
+  client_room.request(target.client, 'glossator/status', vim.empty_dict(), function(status)
+    vim.ui.select(require('glossator.reports').choices(status), {
+      prompt = 'Who is asked first?',
+      kind = 'glossator-provider',
+      format_item = function(choice)
+        return choice.title
+      end,
+    }, function(choice)
+      if choice then
+        M.execute(target, 'glossator.selectProvider', { choice.name or 'automatic' })
+      end
+    end)
+  end, target.bufnr)
+end
+
+---@private
+---@param target glossator.Target
+---@param command string
+---@param arguments any[]
+function M.execute(target, command, arguments)
+  local params = { command = command, arguments = #arguments > 0 and arguments or nil }
+  client_room.request(target.client, 'workspace/executeCommand', params, nil, target.bufnr)
 end
 
 ---@private

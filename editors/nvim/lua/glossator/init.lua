@@ -18,7 +18,14 @@ function M.setup(options)
   end
 end
 
---- A few words for the status line: what is at work in the buffer; empty where Glossator does not serve it.
+--- How the server and its providers are, for a status line of your own: `first` is who would be asked first, `providers` has
+--- for each its `health`, `p50` and `p95` in seconds to the first token, `retryIn` and `dollarsToday`; nil where it does not run.
+---@return table?
+function M.status()
+  return package.loaded['glossator.status'] and require('glossator.status').get() or nil
+end
+
+--- A few words for the status line: what is at work in the buffer, or who would be asked; empty where Glossator does not serve it.
 ---@param bufnr integer? the current one where absent
 ---@return string
 function M.statusline(bufnr)

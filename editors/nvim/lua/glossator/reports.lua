@@ -2,6 +2,50 @@
 
 local M = {}
 
+--- How a provider is, in a few words.
+---@param provider table
+---@return string
+function M.standing(provider)
+  local words = { provider.state }
+  if provider.health and provider.health ~= 'unknown' then
+    words[#words + 1] = provider.health
+  end
+  if type(provider.p50) == 'number' then
+    words[#words + 1] = ('%.1f s to the first token'):format(provider.p50)
+  end
+  if (provider.retryIn or 0) > 0 then
+    words[#words + 1] = ('rests for %.0f s'):format(provider.retryIn)
+  end
+  if type(provider.lastError) == 'string' and provider.health ~= 'up' then
+    words[#words + 1] = provider.lastError
+  end
+  if (provider.dollarsToday or 0) > 0 then
+    words[#words + 1] = ('$%.2f today'):format(provider.dollarsToday)
+  end
+  return table.concat(words, ', ')
+end
+
+--- What can be chosen with `:Glossator provider`: each with the name that stands for it, false for the automatic choice.
+---@param status table
+---@return { name: string|false, title: string }[]
+function M.choices(status)
+  local preferred = type(status.preferred) == 'string' and status.preferred or false
+  local function choice(name, title)
+    return { name = name, title = (name == preferred and '✓ ' or '  ') .. title }
+  end
+  local choices = { choice(false, 'automatic') }
+  for _, provider in ipairs(status.providers or {}) do
+    local where = provider.toy and 'toy model' or provider['local'] and 'local' or 'cloud'
+    local model = provider.model ~= '' and provider.model or 'its own choice'
+    local title = ('%s (%s: %s, %s)'):format(provider.name, where, model, M.standing(provider))
+    choices[#choices + 1] = choice(provider.name, title)
+  end
+  for _, name in ipairs(vim.fn.sort(vim.tbl_keys(status.groups or {}))) do
+    choices[#choices + 1] = choice(name, ('%s (group: %s)'):format(name, table.concat(status.groups[name], ', ')))
+  end
+  return choices
+end
+
 --- Describe the answer to `glossator/status`.
 ---@param status table
 ---@return string
@@ -13,7 +57,8 @@ function M.status(status)
   end
   for _, provider in ipairs(status.providers or {}) do
     local where = provider.toy and 'toy model' or provider['local'] and 'local' or 'cloud'
-    lines[#lines + 1] = ('- **%s** (%s), %s: %s'):format(provider.name, where, provider.model, provider.state)
+    local model = provider.model ~= '' and provider.model or 'its own choice'
+    lines[#lines + 1] = ('- **%s** (%s), %s: %s'):format(provider.name, where, model, M.standing(provider))
   end
   if #(status.providers or {}) == 0 then
     lines[#lines + 1] = "- no model: the checkers' own knowledge and fixes answer"

@@ -13,6 +13,24 @@ function M.changed(params)
   vim.cmd.redrawstatus()
 end
 
+--- What the server said last of itself: `health`, `message`, `first`, `preferred` and `providers`; nil where it does not run.
+---@return table?
+function M.get()
+  return status
+end
+
+--- Who would be asked first, and a word where that one does not answer as it should.
+---@private
+---@param told table
+---@return string
+function M.first(told)
+  if type(told.first) ~= 'string' then
+    return 'glossator'
+  end
+  local warning = told.health == 'warning' and ' (resting)' or ''
+  return 'glossator: ' .. told.first .. warning
+end
+
 --- A few words for the status line of a buffer; empty where Glossator does not serve it.
 ---@param bufnr integer?
 ---@return string
@@ -29,7 +47,7 @@ function M.line(bufnr)
   if status and status.health == 'error' then
     return 'glossator: not working'
   end
-  return 'glossator'
+  return status and M.first(status) or 'glossator'
 end
 
 return M
