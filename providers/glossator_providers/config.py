@@ -13,6 +13,7 @@ import importlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 import platformdirs
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -33,6 +35,9 @@ from glossator_providers.catalog import ROWS, Capabilities, EditFormat, Limits, 
 from glossator_providers.config_file import did_you_mean, mistake, read_table, validate
 from glossator_providers.errors import ConfigError
 from glossator_providers.privacy.policy import Policy
+from glossator_providers.privacy.rules import LARGEST as LARGEST_RULES
+from glossator_providers.privacy.rules import Rules
+from glossator_providers.privacy.rules import parse as parse_rules
 from glossator_providers.secrets import Secret, from_command, from_environment
 from glossator_providers.strategies import BUILT_IN, GROUP, is_installed
 
@@ -75,6 +80,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Project = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,79}$")]
 Location = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]  # it becomes a part of an address
 Patterns = tuple[Annotated[str, StringConstraints(min_length=1)], ...]
+RuleFiles = Annotated[Patterns, BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 _Amount = TypeVar("_Amount", int, float)
 
 
@@ -310,6 +316,9 @@ class PrivacySettings(_Table):
     never: Patterns = ()
     trusted_hosts: Patterns = ()
     on_secret: Literal["local", "redact", "refuse"] = "local"  # noqa: S105  what to do with a secret, not one
+    rules: RuleFiles = Field(
+        default=(), description="files of rules as gitleaks reads them, from the folder of this file on"
+    )
 
 
 class Limit(_Table):
@@ -445,6 +454,8 @@ def load(sources: Sources) -> Loaded:
         merge.take_project_file(root / PROJECT_FILE)
     for path in sources.organisation:
         merge.take_organisation_file(path)
+    for name in merge.config.privacy.rules:
+        merge.problems += [Problem(name, problem) for problem in _own_rules([name]).problems]
     return Loaded(merge.config, merge.origins, tuple(merge.problems))
 
 
@@ -497,7 +508,28 @@ def policy(config: Config) -> Policy:
         never=privacy.never,
         trusted_hosts=privacy.trusted_hosts,
         on_secret=privacy.on_secret,
+        rules=_own_rules(privacy.rules),
     )
+
+
+def _own_rules(files: Iterable[str]) -> Rules:
+    """Read the files of rules; raises ConfigError where one cannot be read: nobody shall believe in rules that are not there."""
+    rules = Rules()
+    for file in files:
+        try:
+            status = Path(file).stat()
+            if status.st_size > LARGEST_RULES:
+                raise ConfigError(f"{file}: it is too large for a file of rules; split it")
+            rules += _parse_rules(Path(file).read_bytes(), file)
+        except OSError as error:
+            raise ConfigError(
+                f"privacy.rules: {file} cannot be read ({error.strerror or error}), so nothing is asked; repair the path or "
+                "take it out"
+            ) from error
+    return rules
+
+
+_parse_rules = lru_cache(maxsize=8)(parse_rules)  # the configuration is read again at every change of a setting
 
 
 def json_schema() -> dict[str, Any]:
@@ -521,7 +553,7 @@ class _Merge:
         read = read_table(path)
         if read is not None:
             table, text = read
-            self._take(table, source=str(path), text=text)
+            self._take(_with_rules_of(table, path), source=str(path), text=text)
 
     def take_variables(self, environment: Mapping[str, str]) -> None:
         """Take the customary variables: `LLM_PROVIDER` names a configured provider or a kind, and puts it first."""
@@ -564,6 +596,8 @@ class _Merge:
                 self._ignore(source, section, f"it is not known{did_you_mean(section, Config.model_fields)}")
             elif section == "privacy":
                 allowed = _table(content, f"{source}: {section}")
+                if allowed.pop("rules", None) is not None:
+                    self._ignore(source, "privacy.rules", "rules are named in your own configuration file only")
                 if allowed.pop("trusted_hosts", None) is not None:
                     self._ignore(
                         source, "privacy.trusted_hosts", "hosts are trusted in your own configuration file only"
@@ -634,10 +668,14 @@ class _Merge:
         if read is None:
             return
         table, text = read
-        file = validate(_OrganisationFile, table, source=str(path), text=text)
+        file = validate(_OrganisationFile, _with_rules_of(table, path), source=str(path), text=text)
         self._tighten(
-            _ProjectPrivacy(**file.privacy.model_dump(exclude={"trusted_hosts"}, exclude_unset=True)), str(path)
+            _ProjectPrivacy(**file.privacy.model_dump(exclude={"trusted_hosts", "rules"}, exclude_unset=True)),
+            str(path),
         )
+        if file.privacy.rules:
+            every = (*self.config.privacy.rules, *file.privacy.rules)
+            self._set_privacy({"rules": tuple(dict.fromkeys(every))}, str(path))
         self._cap(file.budget, str(path))
         if "trusted_hosts" in file.privacy.model_fields_set:
             for host in set(self.config.privacy.trusted_hosts) - set(file.privacy.trusted_hosts):
@@ -691,6 +729,20 @@ class _Merge:
 
     def _ignore(self, source: str, key: str, reason: str) -> None:
         self.problems.append(Problem(source, f"{key} is ignored: {reason}"))
+
+
+def _with_rules_of(table: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return *table* with its `privacy.rules` as whole paths: a file of rules is named from the folder of its configuration."""
+    privacy = table.get("privacy")
+    if not isinstance(privacy, dict):
+        return table
+    named = privacy.get("rules")
+    if isinstance(named, str):
+        named = [named]
+    if not isinstance(named, list) or not all(isinstance(name, str) and name for name in named):
+        return table  # the model says what is wrong with it
+    whole = [str(path.absolute().parent / Path(name).expanduser()) for name in named]
+    return table | {"privacy": privacy | {"rules": whole}}
 
 
 _VARIABLES = ("LLM_PROVIDER", "LLM_API_KEY", "LLM_MODEL", "LLM_MAX_TOKENS", "LLM_MAX_RETRIES", "LLM_TIMEOUT")

@@ -283,6 +283,18 @@ def reasons(uri: str, *, policy: Policy, roots: Iterable[str], files: Files) -> 
     return found
 
 
+def below_root(uri: str, roots: Iterable[str]) -> str:
+    """Return the path of a document as rules of others see it: below its workspace, or whole without the first slash."""
+    spelled = to_path(uri)
+    if spelled is None:
+        return ""
+    path = os.path.normpath(spelled)
+    for root in roots:
+        if path.startswith(os.path.normpath(root).rstrip("/") + "/"):
+            return path[len(os.path.normpath(root).rstrip("/")) + 1 :]
+    return path.lstrip("/")
+
+
 def _resolve_all(roots: list[str], files: Files) -> list[str]:
     resolved = []
     for root in roots:
@@ -303,6 +315,9 @@ def _of_place(path: str, roots: list[str], *, policy: Policy, files: Files, uri:
         clause = "it lies outside the workspace" if roots else "no workspace is open, so it lies outside"
         found.append(Reason(Level.PRIVATE, "outside the workspace", "workspace", uri, clause=clause))
     relative = [path[len(root.rstrip("/")) + 1 :] for root in inside]
+    for own in policy.rules.closed_paths(min(relative, key=len, default=path.lstrip("/"))):
+        clause = f"its path meets the rule `{own.name}` of your own rules"
+        found.append(Reason(Level.PRIVATE, own.name, "path", uri, clause=clause))
     for level, globs in ((Level.NEVER, policy.never), (Level.PRIVATE, policy.private)):
         for glob in globs:
             if _meets(glob, [*relative, path.lstrip("/")]):

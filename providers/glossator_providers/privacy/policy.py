@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from glossator_providers.privacy.rules import NO_RULES, Rules
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -13,7 +15,7 @@ class Policy:
     `private` and `never` are globs in gitignore syntax, against the path in the workspace and against the whole path.
     `trusted_hosts` are names or addresses that count as this machine. `on_secret` says what a secret in a text means:
     it is masked before the text travels, or local models only, or no model. With `cloud_allowed` False, clouds that nobody configured (only a key was found in the
-    environment) may not be used yet in this workspace.
+    environment) may not be used yet in this workspace. `rules` are the organisation's own, beside the built-in ones.
     """
 
     private: tuple[str, ...] = ()
@@ -21,3 +23,4 @@ class Policy:
     trusted_hosts: tuple[str, ...] = ()
     on_secret: Literal["redact", "local", "refuse"] = "local"  # noqa: S105  a choice, no password
     cloud_allowed: bool = True
+    rules: Rules = NO_RULES

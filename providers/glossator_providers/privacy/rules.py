@@ -7,6 +7,8 @@ An allowlist counts only for the rules of its own file: nothing here opens what 
 from __future__ import annotations
 
 import re
+import secrets
+import threading
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -120,6 +122,42 @@ class Rules:
         )
 
 
+class Remembered:
+    """What rules found in the texts that were asked about last, by a keyed hash: nothing of any text is kept."""
+
+    def __init__(self, size: int = 256) -> None:
+        self._size = size
+        self._key = secrets.token_hex(8)
+        self._known: dict[tuple[Rules, int, int, str], tuple[Finding, ...]] = {}
+        self._lock = threading.Lock()
+
+    def scan(self, rules: Rules, text: str, path: str) -> tuple[Finding, ...]:
+        """Return what `rules.scan` returns."""
+        if not rules.rules:
+            return ()
+        asked = (rules, len(text), hash(self._key + text), path)
+        with self._lock:
+            known = self._known.get(asked)
+        if known is None:
+            known = rules.scan(text, path)
+            with self._lock:
+                if len(self._known) >= self._size:
+                    self._known.clear()
+                self._known[asked] = known
+        return known
+
+
+_REMEMBERED = Remembered()
+
+
+def scan(rules: Rules, text: str, path: str) -> tuple[Finding, ...]:
+    """Return what `rules.scan` returns, at once where the same text was asked about before."""
+    return _REMEMBERED.scan(rules, text, path)
+
+
+NO_RULES = Rules()
+
+
 def parse(content: bytes, source: str) -> Rules:
     """Read a file of rules called *source*; raise ConfigError where it is no such file.
 
@@ -161,7 +199,7 @@ class _Reader:
         return Rules(tuple(rule for rule in rules if rule is not None), tuple(self._problems))
 
     def _note(self, problem: str) -> None:
-        self._problems.append(f"{self._source}: {problem}")
+        self._problems.append(problem)
 
     def _rule(
         self, rule: Mapping[str, Any], number: int, everywhere: Iterable[tuple[frozenset[str], Callable[[Found], bool]]]
