@@ -112,7 +112,9 @@ class Transport:
         self._make_context = make_context or _make_context
         self._opening = asyncio.Lock()
         self._context: ssl.SSLContext | None = None
-        self._doorway = _Doorway(_Backend(resolve, None), _Backend(resolve or _resolve, trusted_hosts), proxy)
+        look_up = resolve or _resolve
+        near = {scheme: _Backend(look_up, trusted_hosts, certified=scheme == "https") for scheme in ("http", "https")}
+        self._doorway = _Doorway(_Backend(resolve, None), near, proxy)
         self._client: httpx.AsyncClient | None = None
 
     @asynccontextmanager
@@ -245,7 +247,7 @@ def _refuse_encoding(response: Response, provider: Provider) -> None:
 class _Doorway(AsyncBaseTransport):
     """Pools of connections, those that are proven to end nearby apart from all others."""
 
-    def __init__(self, far: _Backend, near: _Backend, proxy: str | None) -> None:
+    def __init__(self, far: _Backend, near: Mapping[str, _Backend], proxy: str | None) -> None:
         self.context: ssl.SSLContext | None = None
         self._far = far
         self._near = near
@@ -285,7 +287,7 @@ class _Doorway(AsyncBaseTransport):
                 "max_connections": None,
                 "max_keepalive_connections": 8,
                 "keepalive_expiry": _IDLE,
-                "network_backend": self._near if near else self._far,
+                "network_backend": self._near[scheme] if near else self._far,
             }
             if self._proxy is not None and not near:
                 self._pools[key] = httpcore.AsyncHTTPProxy(**_proxy_arguments(self._proxy), **common)
@@ -323,12 +325,14 @@ class _Backend(AsyncNetworkBackend):
     """Opens the sockets. With *trusted* hosts given, only those that end on this machine or on one of them.
 
     The name is looked up once, every address it has must be near, the connection goes to the literal address, and the
-    open connection is asked once more where it ends: no answer of a name server can move it.
+    open connection is asked once more where it ends: no answer of a name server can move it. A host that is trusted by its
+    name is believed where it is *certified*, which TLS proves before a byte is sent; else its address must be listed too.
     """
 
-    def __init__(self, resolve: Resolve | None, trusted: tuple[str, ...] | None) -> None:
+    def __init__(self, resolve: Resolve | None, trusted: tuple[str, ...] | None, *, certified: bool = False) -> None:
         self._resolve = resolve
         self._trusted = trusted
+        self._certified = certified
 
     async def connect_tcp(
         self,
@@ -383,10 +387,18 @@ class _Backend(AsyncNetworkBackend):
             raise httpcore.ConnectTimeout("the name could not be looked up in time") from None
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError("the name could not be looked up") from error
-        if self._trusted is None or is_trusted(host, self._trusted):
+        if self._trusted is None:
+            return addresses
+        by_name = is_trusted(host, self._trusted)
+        if by_name and self._certified:
             return addresses
         for address in addresses:
             if not _is_loopback(address) and not is_trusted(address, self._trusted):
+                if by_name:
+                    raise EgressDenied(
+                        f"{host} is trusted by a name that any name server can move, now to {address}, so nothing was sent; "
+                        "use https, or list that address under trusted_hosts too"
+                    )
                 raise EgressDenied(
                     f"{host} claims to be this machine but is at {address}, so nothing was sent; "
                     "if you trust it like this machine, list it under trusted_hosts in your own configuration"

@@ -82,6 +82,11 @@ def region_of(snapshot: Snapshot, region: Region, diagnostics: tuple[Diagnostic,
     return enclosing(snapshot, Region(start, end))
 
 
+def is_import(line: str) -> bool:
+    """Say whether a line imports something, in whichever language, or is blank."""
+    return not line.strip() or _IMPORT.match(line) is not None
+
+
 def fenced(text: str, language: str = "") -> str:
     """Put *text* between fences that no line of it can close."""
     longest = max((len(found) for found in _FENCES.findall(text)), default=0)

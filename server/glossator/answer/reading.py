@@ -323,7 +323,7 @@ def _gated(found: list[str], asked: Question) -> Refused | None:
     familiar = set("".join(asked.lines))
     for line in new:
         for at, character in enumerate(line):
-            if character not in familiar and ord(character) > 126 and hides(character, line[at - 1 : at]):  # noqa: PLR2004  ASCII
+            if character not in familiar and not " " <= character <= "~" and hides(character, line[at - 1 : at]):
                 return Refused("ambiguous", f"the answer holds a hidden character, U+{ord(character):04X}")
     return None
 

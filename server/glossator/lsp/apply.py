@@ -71,7 +71,7 @@ async def apply(connection: Connection, proposal: Proposal, ask: Ask, *, anyway:
         if wanted == now.text:
             session.forget_pending(uri)
             return Applied(Outcome.NOTHING, "The text is already as proposed")
-        landed, reason = await _send(connection, document, proposal, now=now, wanted=wanted)
+        landed, reason = await _send(connection, document, proposal, ask, now=now, wanted=wanted)
         if landed:
             session.forget_pending(uri)
             return Applied(Outcome.APPLIED, describe(proposal))
@@ -127,10 +127,10 @@ def describe(proposal: Proposal) -> str:
 
 
 async def _send(
-    connection: Connection, document: OpenDocument, proposal: Proposal, *, now: Snapshot, wanted: str
+    connection: Connection, document: OpenDocument, proposal: Proposal, ask: Ask, *, now: Snapshot, wanted: str
 ) -> tuple[bool, str]:
     """Send one edit; return whether the editor's text shows it, and why not."""
-    confirm = _needs_confirmation(connection, proposal, now)
+    confirm = _needs_confirmation(connection, proposal, ask, now)
     params = make_edit(connection, proposal, now, wanted, confirm=confirm)
     landed = connection.session.watch(document, lambda text: has_landed(now.text, wanted, text))
     newer = connection.session.watch(document, lambda text: text != now.text)
@@ -191,14 +191,36 @@ def make_edit(
     return types.ApplyWorkspaceEditParams(edit=edit, label=label)
 
 
-def _needs_confirmation(connection: Connection, proposal: Proposal, now: Snapshot) -> bool:
+def _needs_confirmation(connection: Connection, proposal: Proposal, ask: Ask, now: Snapshot) -> bool:
     if not connection.client.change_annotations or connection.settings.edits_confirm == "never":
         return False
     if connection.settings.edits_confirm == "always":
         return True
     grown = abs(len(split_lines(proposal.text)) - len(now.lines))
     doubtful = proposal.verdict.state in {State.WORSE, State.SUPPRESSED, State.UNCHANGED}
-    return doubtful or grown > MANY_LINES
+    return doubtful or grown > MANY_LINES or reaches_beyond(proposal, ask)
+
+
+def reaches_beyond(proposal: Proposal, ask: Ask) -> bool:
+    """Say whether a model's change goes beyond the code that it was asked about; an import that it needs does not."""
+    from glossator.context import is_import, region_of
+    from glossator.matching import changes
+
+    if proposal.author.model is None:
+        return False
+    base = proposal.base
+    region = ask.region
+    if ask.diagnostics or region.start == region.end:
+        region = region_of(base, region, ask.diagnostics)
+    new = split_lines(proposal.text)
+    return any(
+        not (region.start.line <= change.old_start and change.old_end <= region.end.line + 1)
+        and not all(
+            is_import(line)
+            for line in (*base.lines[change.old_start : change.old_end], *new[change.new_start : change.new_end])
+        )
+        for change in changes(base.lines, new)
+    )
 
 
 def _keep(connection: Connection, proposal: Proposal, ask: Ask, reason: str, *, conflict: bool) -> None:
