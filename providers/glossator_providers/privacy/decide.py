@@ -11,9 +11,10 @@ from typing import final
 from glossator_providers.catalog import Provider, host_of, is_loopback
 from glossator_providers.errors import EgressDenied, PolicyRefusal
 from glossator_providers.model import Fragment, Level, Origin, OriginKind, Request
-from glossator_providers.privacy import blocks, contents, paths
+from glossator_providers.privacy import blocks, contents, paths, rules
 from glossator_providers.privacy.files import Files
 from glossator_providers.privacy.policy import Policy
+from glossator_providers.privacy.provenance import Places
 from glossator_providers.privacy.reasons import Decision, Reason, decide_by
 
 _OURS = frozenset(
@@ -21,6 +22,7 @@ _OURS = frozenset(
 )  # a checker's documentation shows example passwords, and is public
 # A model's earlier answer speaks of a document too: one that does not say of which is taken for a private one.
 _FROM_DOCUMENTS = frozenset({OriginKind.DOCUMENT, OriginKind.CONTEXT, OriginKind.DIAGNOSTIC, OriginKind.ANSWER})
+_CODE = frozenset({OriginKind.DOCUMENT, OriginKind.CONTEXT})
 _TOKEN = object()
 _NO_ORIGIN = Reason(
     Level.PRIVATE, "no origin", "policy", clause="a part of the request does not say where it comes from"
@@ -29,8 +31,11 @@ _NO_ORIGIN = Reason(
 
 def judge_text(uri: str, text: str, *, policy: Policy, roots: Iterable[str], files: Files) -> Decision:
     """Judge one document: where it lies and what it holds."""
-    reasons = paths.reasons(uri, policy=policy, roots=tuple(roots), files=files)
-    return decide_by(reasons + _of_content(text, policy=policy, uri=uri))
+    roots = tuple(roots)
+    places = Places(policy, roots, files)
+    reasons = places.reasons(uri, [text]) + places.of_lines([text], uris=(uri,), uri=uri)
+    own = _of_own_rules(text, policy=policy, path=paths.below_root(uri, roots), uri=uri)
+    return decide_by(reasons + _of_content(text, policy=policy, uri=uri) + own)
 
 
 def judge(request: Request, *, policy: Policy, files: Files) -> Decision:
@@ -42,28 +47,33 @@ def judge(request: Request, *, policy: Policy, files: Files) -> Decision:
             reasons += _of_origins(fragment, uris)
             if not is_ours(fragment):
                 reasons += _of_content(fragment.text, policy=policy)
+                places = {origin.uri for origin in fragment.origins}
+                place = paths.below_root(places.pop() or "", request.roots) if len(places) == 1 else ""
+                reasons += _of_own_rules(fragment.text, policy=policy, path=place)
         for call in message.calls:
             if not message.fragments:  # what a model wrote holds what it was shown, so it travels no farther than that
                 reasons.append(_NO_ORIGIN)
             meant = _readable(call.arguments.encode("utf-8", "replace"))
-            reasons += _of_content(f"{call.name}\n{call.arguments}\n{meant}", policy=policy)
+            said = f"{call.name}\n{call.arguments}\n{meant}"
+            reasons += _of_content(said, policy=policy) + _of_own_rules(said, policy=policy)
         if len(message.fragments) > 1:  # a secret may stand across the seam of two fragments
             reasons += _of_content("".join(f.text for f in message.fragments if not is_ours(f)), policy=policy)
     for tool in request.tools:
         reasons += _of_content(f"{tool.name}\n{tool.description}\n{tool.schema}", policy=policy)
     if request.structure is not None:
         reasons += _of_content(request.structure.schema, policy=policy)
+    known = Places(policy, request.roots, files)
     for uri in sorted(uris):
-        reasons += paths.reasons(uri, policy=policy, roots=request.roots, files=files)
-    return decide_by(reasons)
+        reasons += known.reasons(uri, _shown(request, uri))
+    return decide_by(reasons + known.of_lines(_texts(request), uris=uris))
 
 
 def clear(request: Request, *, policy: Policy, files: Files) -> Cleared:
     """Let *request* travel as far as its decision says; raise PolicyRefusal where no model may see it."""
     decision = judge(request, policy=policy, files=files)
     if decision.level is Level.NEVER:
-        rules = tuple(reason.rule for reason in decision.reasons if reason.level is Level.NEVER)
-        raise PolicyRefusal(f"no model may see this: {decision.reasons[0]}", rules)
+        named = tuple(reason.rule for reason in decision.reasons if reason.level is Level.NEVER)
+        raise PolicyRefusal(f"no model may see this: {decision.reasons[0]}", named)
     return Cleared(request, decision, policy, _TOKEN)
 
 
@@ -97,6 +107,10 @@ class Cleared:
 
     def __repr__(self) -> str:
         return f"Cleared({self.decision.level.name.lower()})"
+
+    def ask_own_rules(self, text: str) -> tuple[contents.Finding, ...]:
+        """Return what the organisation's own rules find in *text*."""
+        return rules.scan(self._policy.rules, text, "")
 
     def covers(self, provider: Provider) -> bool:
         """Say whether *provider* may see this, as far as its address tells; the door proves the rest."""
@@ -146,7 +160,10 @@ def inspect(body: bytes, cleared: Cleared, *, local: bool) -> None:
         raise EgressDenied("the request is too large to look through for secrets, so nothing was sent")
     known = "\n".join(f.text for message in cleared.request.messages for f in message.fragments if is_ours(f))
     text = _readable(body)
-    for finding in contents.scan_specific(text):
+    # What the organisation's own rules may allow depends on the file: they judged each fragment as one of its file.
+    judged = "\n".join(f.text for message in cleared.request.messages for f in message.fragments)
+    own = (one for one in cleared.ask_own_rules(text) if text[one.start : one.end] not in judged)
+    for finding in (*contents.scan_specific(text), *own):
         if text[finding.start : finding.end] not in known:
             raise EgressDenied(
                 f"the finished request holds what looks like {finding.what} (rule {finding.rule}), so nothing was sent"
@@ -183,6 +200,20 @@ def is_ours(fragment: Fragment) -> bool:
     return bool(fragment.origins) and all(origin.kind in _OURS and origin.uri is None for origin in fragment.origins)
 
 
+def _shown(request: Request, uri: str) -> Iterator[str]:
+    """Yield what *request* shows of a document itself, in one piece or several."""
+    for message in request.messages:
+        for fragment in message.fragments:
+            if {origin.uri for origin in fragment.origins} == {uri} and fragment.origins[0].kind in _CODE:
+                yield fragment.text
+
+
+def _texts(request: Request) -> list[str]:
+    """Return all that could come from a private file."""
+    texts = [f.text for message in request.messages for f in message.fragments if not is_ours(f)]
+    return texts + [call.arguments for message in request.messages for call in message.calls]
+
+
 def _of_origins(fragment: Fragment, uris: set[str]) -> Iterator[Reason]:
     """Tell what the origins alone say of *fragment*, and collect the documents it comes from."""
     if not fragment.origins:
@@ -203,8 +234,20 @@ def _of_content(text: str, *, policy: Policy, uri: str | None = None) -> list[Re
     if len(text) > contents.LARGEST:
         clause = "it is too large to be looked through for secrets (over 2 MB)"
         return [Reason(Level.PRIVATE, "too-large", "content", uri, clause=clause)]
+    return _as_reasons(blocks.scan(text), level, uri)
+
+
+def _of_own_rules(text: str, *, policy: Policy, path: str = "", uri: str | None = None) -> list[Reason]:
+    """Ask the organisation's own rules; *path* is what their allowlists see."""
+    if len(text) > contents.LARGEST:
+        return []  # closed unread
+    level = Level.NEVER if policy.on_secret == "refuse" else Level.PRIVATE  # noqa: S105  a choice, no password
+    return _as_reasons(rules.scan(policy.rules, text, path), level, uri)
+
+
+def _as_reasons(findings: Iterable[contents.Finding], level: Level, uri: str | None) -> list[Reason]:
     reasons = []
-    for finding in blocks.scan(text):
+    for finding in findings:
         width = finding.end - finding.start
         place = (finding.line, finding.column, finding.line, finding.column + width) if uri is not None else None
         where = f"line {finding.line + 1}" if uri is not None else "a part of the request"

@@ -7,6 +7,8 @@ import stat
 from dataclasses import dataclass
 from typing import Protocol
 
+from glossator_providers.privacy.index import PrivateLines
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -28,6 +30,10 @@ class Files(Protocol):
     def exists(self, path: str) -> bool:
         """Say whether anything stands at *path*."""
 
+    @property
+    def lines(self) -> PrivateLines:
+        """What stands in the private files that were seen."""
+
 
 _LARGEST = 1 << 20  # bytes; no ignore file that people write is larger
 _REMEMBERED = 4096  # files
@@ -37,6 +43,7 @@ class LocalFiles:
     """The real disk; a file is read again when its time, size or identity changed, and only then."""
 
     def __init__(self) -> None:
+        self.lines = PrivateLines()
         self._known: dict[str, tuple[tuple[int, ...], Found]] = {}
 
     def read(self, path: str) -> Found | None:
