@@ -272,3 +272,23 @@ def test_the_disk_is_asked_each_thing_once_and_anew_each_time(tmp_path: Path) ->
     assert clear(request, policy=Policy(), files=files).decision.level is Level.PRIVATE
     (path.parent / ".aiignore").unlink()
     assert clear(request, policy=Policy(), files=files).decision.level is Level.OPEN
+
+
+@given(
+    st.lists(
+        st.sampled_from([glob.strip("*/") or "x" for globs in paths.BUILT_IN.values() for glob in globs])
+        | st.sampled_from(["a", "src", ".config", "gcloud", "é", "X.ENV", ".env.example", "x\n.pem", "id_rsa.pub"]),
+        min_size=1,
+        max_size=4,
+    ).map("/".join)
+)
+def test_the_one_question_for_all_rules_loses_none(path: str) -> None:
+    """Whatever path some built-in rule meets by itself, the union of all of them lets through to be looked at."""
+    names = paths.fold(path).strip("/").split("/")
+    for rule in paths._rules():
+        for place in range(1, len(names) + (not rule.folder)):
+            if not rule.folder and place < len(names):
+                continue
+            subject = "/".join(names[:place]) if rule.nested else names[place - 1]
+            if rule.matcher.fullmatch(paths.encode(subject)) is not None:
+                assert paths._some_rule().fullmatch(paths.encode("/".join(names))) is not None, rule.glob

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from glossator_providers.model import Level
 from glossator_providers.privacy.files import Files
 from glossator_providers.privacy.ignore import reasons as ignore_reasons
-from glossator_providers.privacy.patterns import BadPattern, compile_glob, encode, fold
+from glossator_providers.privacy.patterns import BadPattern, compile_all, compile_glob, encode, fold
 from glossator_providers.privacy.policy import Policy
 from glossator_providers.privacy.reasons import Reason
 
@@ -213,6 +213,12 @@ def _rules() -> tuple[Rule, ...]:
     return tuple(rules)
 
 
+@lru_cache(maxsize=1)
+def _some_rule() -> Any:
+    """Return what meets every path that some rule meets: one question for nearly all files, which no rule meets."""
+    return compile_all((glob.rstrip("/"), glob.endswith("/")) for globs in BUILT_IN.values() for glob in globs)
+
+
 @lru_cache(maxsize=4096)
 def built_in(path: str, outer: str = "") -> tuple[Rule, ...]:
     """Return the built-in rules that *path* meets. *outer* is the part of it above the workspace.
@@ -220,7 +226,10 @@ def built_in(path: str, outer: str = "") -> tuple[Rule, ...]:
     Hidden folders (`.ssh/`) count wherever they stand, others (`secrets/`) only inside the workspace: where somebody keeps
     the whole of it says little.
     """
-    names = fold(path).strip("/").split("/")
+    folded = fold(path).strip("/")
+    if _some_rule().fullmatch(encode(folded)) is None:
+        return ()
+    names = folded.split("/")
     below = len(outer.strip("/").split("/")) if outer.strip("/") else 0
     met = []
     for rule in _rules():

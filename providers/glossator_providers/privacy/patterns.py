@@ -6,6 +6,7 @@ Syntax: https://git-scm.com/docs/gitignore, read as git's own wildmatch.c and di
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -107,6 +108,17 @@ def parse(line: str, *, number: int = 0) -> Pattern | None:
 def compile_glob(glob: str, *, by_name: bool) -> Any:
     """Return a matcher of folded names or folded whole paths for one of our own or the user's globs; raise BadPattern."""
     return _compile(translate(encode(fold_case(glob)), by_name=by_name, tolerant=True))
+
+
+def compile_all(globs: Iterable[tuple[str, bool]]) -> Any:
+    """Return one matcher of folded whole paths that meets what any of *globs* meets, or may mean; each says whether it is a folder's."""
+    expressions = []
+    for glob, folder in globs:
+        nested = "/" in glob
+        expression = translate(encode(fold_case(f"**/{glob}" if nested else glob)), by_name=not nested, tolerant=True)
+        before, after = b"" if nested else rb"(?:.*/)?", b"/.*" if folder else b""
+        expressions.append(before + b"(?:" + expression + b")" + after)
+    return _compile(b"|".join(b"(?:" + expression + b")" for expression in expressions))
 
 
 def encode(path: str) -> bytes:
