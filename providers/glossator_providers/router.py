@@ -369,6 +369,9 @@ class Router:
             async with state.limiter.turn(
                 provider, tokens, background=request.background, longest=max(0.0, longest)
             ) as ticket:
+                await state.written()
+                for message in state.news([], ()):  # what was found meanwhile, such as a shared quota that is away
+                    yield Warned(message)
                 self._enter(candidate, estimate, anyway=anyway)
                 number = state.began(provider, estimate, local=candidate.local)
                 begun = cancelled = True

@@ -149,6 +149,11 @@ class State:
         if self._ledger is not None:
             self._ledger.teach(lesson)
 
+    async def written(self) -> None:
+        """Wait until the attempts that are over are written down, so that nobody who kills us takes more than what is under way."""
+        if self._ledger is not None:
+            await self._ledger.caught_up()
+
     def began(self, provider: Provider, estimate: cost.Estimate, *, local: bool) -> int:
         """Note an attempt that begins now, and reserve what it may cost; return the number by which `ended` knows it."""
         self.active[provider.name, provider.model] += 1

@@ -195,6 +195,7 @@ class UsageLedger:
         self._now = now or _utc_now
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="usage-ledger")
         self._closed = False
+        self._latest: Future[None] | None = None  # the row that was enqueued last
         # What follows belongs to the thread.
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
@@ -219,8 +220,15 @@ class UsageLedger:
         *make* is called on the ledger's thread, where it may take its time: to look up a price takes a moment.
         """
         if not self._closed:
-            written = self._thread.submit(lambda: self._write(make(), patience=_PATIENCE))
-            written.add_done_callback(Future.result)  # what *make* raises is told by the thread pool, not swallowed
+            self._latest = self._thread.submit(lambda: self._write(make(), patience=_PATIENCE))
+            self._latest.add_done_callback(
+                Future.result
+            )  # what *make* raises is told by the thread pool, not swallowed
+
+    async def caught_up(self) -> None:
+        """Wait until all rows that were enqueued are written, or kept for later: whoever is killed then has lost none of them."""
+        if self._latest is not None and not self._latest.done():
+            await asyncio.wait([asyncio.wrap_future(self._latest)])
 
     def teach(self, lesson: Lesson) -> None:
         """Add what became of an answer to what all servers have learned, without waiting; one that cannot be written is lost."""
