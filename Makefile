@@ -32,9 +32,10 @@ bench: .venv/.for-tests .tools/bench/complete
 fuzz: .venv/.for-tests
 	PYTHONPATH=tests $(RUN)/python -m fuzz $(TARGETS)
 
-# The reliability tests with their full numbers: 10,000 requests to unreliable providers, 200 streams at once for a minute.
+# The reliability tests with their full numbers: 10,000 requests to unreliable providers, 200 streams at once for a minute, a shared
+# quota over minutes with its store and without, a hundred kills.
 soak: .venv/.for-tests
-	GLOSSATOR_SOAK=1 $(RUN)/pytest -s tests/providers/test_reliability.py
+	GLOSSATOR_SOAK=1 $(RUN)/pytest -s tests/providers/test_reliability.py tests/e2e/test_router_processes.py
 
 # What only the tests use: real editors in a cache folder of the user, and Node's checkers; what cannot be had is named and skipped.
 parts: .venv/.for-tests

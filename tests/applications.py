@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from glossator.app import Application
 from glossator.document import Diagnostic, Point, Region, Snapshot
 from glossator.tasks.task import Ask, Explanation, Proposal, Refusal, Result, TaskEvent
-from glossator_providers.testing import FakeProvider, Respond
+from glossator_providers.testing import FakeProvider, FaultServer, Respond
 
 # An address that is reserved for documentation (RFC 5737): a cloud by its looks, and nobody ever answers there.
 CLOUD = '[providers.cloud]\nkind = "openai-compatible"\nbase_url = "http://203.0.113.9:9/v1"\nmodel = "far"\nkey_env = "CLOUD_KEY"\n'
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "GLOSSATOR_TEST_CONNECTIONS")
 
 
-def table(fake: FakeProvider, *, name: str = "fake", model: str = "fake-model") -> str:
+def table(fake: FakeProvider | FaultServer, *, name: str = "fake", model: str = "fake-model") -> str:
     """Return the configuration of a provider that the test drives."""
     return f'[providers.{name}]\nkind = "{fake.kind}"\nbase_url = "{fake.base_url}"\nmodel = "{model}"\n'
 
@@ -37,9 +38,11 @@ def environment_of(folder: Path, *tables: str, base: Mapping[str, str] = os.envi
 
 
 @asynccontextmanager
-async def application(root: Path, environment: Mapping[str, str]) -> AsyncIterator[Application]:
+async def application(
+    root: Path, environment: Mapping[str, str], *, clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[Application]:
     """Open an application for one workspace folder."""
-    opened = Application.build(roots=(str(root),), environment=environment)
+    opened = Application.build(roots=(str(root),), environment=environment, clock=clock)
     try:
         yield opened
     finally:
