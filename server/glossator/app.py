@@ -6,6 +6,7 @@ import asyncio
 import functools
 import os
 import secrets
+import threading
 import time
 import weakref
 from collections import OrderedDict
@@ -55,6 +56,7 @@ from glossator_providers.model import (
     Text,
 )
 from glossator_providers.privacy import LocalFiles, judge_text
+from glossator_providers.privacy.provenance import Places
 from glossator_providers.privacy.redact import Redacted, Restoring, redact
 from glossator_providers.route import Route, Split
 from glossator_providers.router import Router
@@ -126,6 +128,8 @@ class Application:
         self.state = _state(loaded.config, environment, clock=clock)
         self._embedded = Embedded(environment=environment)
         self._files = LocalFiles()
+        self._looking = threading.Lock()
+        self.looked_around = False
         self._mask_key = secrets.token_bytes(32)  # placeholders of one session tell nothing in another
         configured = providers(loaded.config, environment)
         self.router = self._make_router(loaded.config, configured)
@@ -149,10 +153,11 @@ class Application:
         environment: Mapping[str, str],
         trusted: bool = True,
         settings: Mapping[str, Any] | None = None,
+        clock: Clock = time.monotonic,
     ) -> Application:
         """Read the configuration and put the parts together; opens no connection; raises ConfigError."""
         loaded = load(standard_sources(roots=roots, environment=environment, editor=settings))
-        return cls(loaded, roots=roots, environment=environment, trusted=trusted)
+        return cls(loaded, roots=roots, environment=environment, trusted=trusted, clock=clock)
 
     @property
     def config(self) -> Config:
@@ -168,6 +173,15 @@ class Application:
         """Look for model servers on this machine; those that were configured stay as they are."""
         found = await find_local(self._transport, self.environment)
         self.use(together(self.router.providers, found))
+        await asyncio.to_thread(self.look_around)
+
+    def look_around(self) -> None:
+        """Learn once what stands in the workspace's private files, so that a copy of it is known; takes up to half a second."""
+        with self._looking:
+            if not self.looked_around:
+                Places(self._policy, self.roots, self._files).look_around()
+                self.looked_around = True
+                self._offers.clear()
 
     def use(self, chosen: tuple[Provider, ...]) -> None:
         """Ask these providers from now on."""
@@ -445,6 +459,9 @@ class _Models:
         return Route(whole.decision, route.candidates if whole.candidates else (), whole.refused, masked=route.masked)
 
     async def ask(self, request: Request) -> AsyncGenerator[Event]:
+        if not self._application.looked_around:
+            await asyncio.to_thread(self._application.look_around)
+            self._known.clear()
         redacted = self._redacted(request)
         story = self._ask(redacted.request)
         if redacted.masks:

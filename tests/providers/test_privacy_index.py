@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glossator_providers import privacy
+from glossator_providers.errors import PolicyRefusal
 from glossator_providers.model import Fragment, Level, Message, Origin, OriginKind, Request, Role
 from glossator_providers.privacy import LocalFiles, Policy
 from glossator_providers.privacy.index import PrivateLines
@@ -284,9 +285,9 @@ def test_a_copy_of_a_private_document_is_private(tmp_path: Path) -> None:
 def test_a_copy_of_what_no_model_may_see_is_seen_by_none(tmp_path: Path) -> None:
     """The level goes with the lines."""
     files = LocalFiles()
-    with pytest.raises(privacy.decide.PolicyRefusal):
+    with pytest.raises(PolicyRefusal):
         level_of(PRIVATE, tmp_path / "pay.py", files, never=("pay.py",))
-    with pytest.raises(privacy.decide.PolicyRefusal, match=r"pay\.py"):
+    with pytest.raises(PolicyRefusal, match=r"pay\.py"):
         level_of(PRIVATE, tmp_path / "copy.py", files, never=("pay.py",))
 
 

@@ -59,6 +59,7 @@ async def _why(paths: list[Path], limits: tuple[int, int, int, int] | None, *, a
     for path in paths:
         # Not even this machine's servers are looked for: this command opens no connection.
         async with application(root_of(path), discover=False) as product:
+            product.look_around()
             for found in _files(path):
                 if isinstance(found, Unreadable):
                     code = failures.FAILED
