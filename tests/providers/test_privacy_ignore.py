@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import time
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -50,7 +53,7 @@ BROKEN = ["[a", "[[:foo:]]", "[", "\\"]  # these close a whole folder: a share o
 
 def closed(root: Path, path: str) -> list[str]:
     """Return the rules that close *path* below *root*."""
-    return [reason.rule for reason in ignore.reasons(f"{root}/{path}", str(root), files=LocalFiles())]
+    return [reason.rule for reason in ignore.reasons(f"{root}/{path}", str(root), files=LocalFiles({}))]
 
 
 def write(root: Path, files: dict[str, str | bytes]) -> None:
@@ -104,7 +107,7 @@ def test_never_open_where_git_closes(tmp_path: Path) -> None:
         write(root, listings)
         paths = sorted(path for path in {random_path(chance) for _ in range(100)} if not (root / path).is_dir())
         git = ask_git(root, paths)
-        files = LocalFiles()
+        files = LocalFiles({})
         for path in paths:
             asked += 1
             ours = bool(ignore.reasons(f"{root}/{path}", str(tmp_path), files=files))
@@ -233,3 +236,119 @@ def test_any_bytes_are_a_listing(content: bytes, kind: str) -> None:
     """Whatever stands in an ignore file, reading it ends in patterns or in a closed folder."""
     listing = ignore.read(kind, Found(content))
     assert listing.closed is None or listing.patterns == ()
+
+
+def init(folder: Path, *options: str) -> None:
+    """Make a repository of *folder*."""
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run([parts.program("git"), "init", "-q", *options, str(folder)], check=True, timeout=60)
+
+
+def git(folder: Path, *arguments: str, home: Path) -> None:
+    """Let git work in *folder*, with a user who has settings of their own only in *home*."""
+    who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always"]
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(
+        [parts.program("git"), *who, *arguments],
+        cwd=folder,
+        check=True,
+        timeout=60,
+        capture_output=True,
+        env=environment,
+    )
+
+
+def closed_for(home: Path, root: Path, path: str) -> list[str]:
+    """Return the rules that close *path* for a user whose folder is *home*."""
+    files = LocalFiles({"HOME": str(home)})
+    return [reason.rule for reason in ignore.reasons(f"{root}/{path}", str(root), files=files)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {".config/git/ignore": "*.mine\n"},
+        {".gitconfig": "[core]\n\texcludesFile = ~/everywhere # all\n", "everywhere": "*.mine\n"},
+        {".config/git/config": '[core]\nexcludesfile="~/every where"\n', "every where": "*.mine\n"},
+        {
+            ".gitconfig": "[include]\n  path = more\n",
+            "more": "[core]\n  excludesfile = ~/everywhere\n",
+            "everywhere": "*.mine",
+        },
+    ],
+)
+def test_what_git_ignores_everywhere_is_closed(tmp_path: Path, settings: dict[str, str]) -> None:
+    """The file that the user's own settings of git name, in each of its places, closes in every repository."""
+    home, root = tmp_path / "home", tmp_path / "work"
+    write(home, dict(settings))
+    init(root)
+    assert closed_for(home, root, "sub/notes.mine")
+    assert closed_for(home, root, "sub/notes.txt") == []
+    write(root, {"ok/.gitignore": "!kept.mine\n"})
+    assert closed_for(home, root, "ok/kept.mine") == [], "a repository opens again what git itself would open"
+
+
+def test_excludes_of_worktrees_and_submodules_count(tmp_path: Path) -> None:
+    """In a worktree and in a submodule, whose `.git` is a file, what info/exclude lists is closed, as git closes it."""
+    home, main, other = tmp_path / "home", tmp_path / "main", tmp_path / "other"
+    home.mkdir()
+    for root in (main, other):
+        init(root)
+        git(root, "commit", "-q", "--allow-empty", "-m", "x", home=home)
+    git(main, "worktree", "add", "-q", str(tmp_path / "tree"), home=home)
+    git(main, "submodule", "add", "-q", str(other), "inside", home=home)
+    write(main, {".git/info/exclude": "mine.py\n", ".git/modules/inside/info/exclude": "theirs.py\n"})
+    assert closed_for(home, tmp_path / "tree", "sub/mine.py")
+    assert closed_for(home, main, "inside/theirs.py")
+    assert closed_for(home, main / "inside", "theirs.py")
+    assert closed_for(home, main, "inside/ours.py") == []
+
+
+def test_a_nested_repository_opens_nothing_of_the_outer(tmp_path: Path) -> None:
+    """What the repository around another one ignores stays closed inside of it, whatever the inner one says."""
+    init(tmp_path / "inner")
+    init(tmp_path)
+    write(tmp_path, {".gitignore": "*.key2\n", "inner/.gitignore": "*.tmp\n", "inner/.git/info/exclude": "mine\n"})
+    assert closed(tmp_path, "inner/a.key2")
+    assert closed(tmp_path, "inner/a.tmp")
+    assert closed(tmp_path, "inner/deep/mine")
+    assert closed(tmp_path, "mine") == []
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_spellings_of_one_name_are_one(tmp_path: Path, form: Literal["NFC", "NFD"]) -> None:
+    """A name that is listed composed or decomposed is closed in both spellings, and in every case."""
+    write(tmp_path, {".gitignore": unicodedata.normalize(form, "Größe-é.txt\nÉtat/\n")})
+    for spelled in ("NFC", "NFD"):
+        for name in ("Größe-é.txt", "GRÖSSE-É.TXT", "état/a.py"):
+            assert closed(tmp_path, unicodedata.normalize(spelled, name)), (form, spelled, name)
+
+
+def test_an_ignore_file_that_may_not_be_read_closes(tmp_path: Path) -> None:
+    """Without the right to read an ignore file nobody knows what it closes, so its folder is closed and the reason says so."""
+
+    class Unreadable(LocalFiles):
+        def read(self, path: str) -> Found | None:
+            if path.endswith(("sub/.aiignore", "info/exclude")):
+                raise PermissionError(13, "Permission denied")
+            return super().read(path)
+
+    (reason,) = ignore.reasons(f"{tmp_path}/sub/a.py", str(tmp_path), files=Unreadable({}))
+    assert "sub/.aiignore" in str(reason)
+    assert "Permission denied" in str(reason)
+    (tmp_path / ".git").mkdir()
+    (reason,) = ignore.reasons(f"{tmp_path}/a.py", str(tmp_path), files=Unreadable({}))
+    assert "info/exclude" in str(reason)
+
+
+def test_an_endless_ignore_file_closes_at_once(tmp_path: Path) -> None:
+    """100,000 lines close their folder instead of making every path wait, and 10,000 are still read and asked in no time."""
+    write(
+        tmp_path, {"many/.gitignore": "a\n" * 100_000, "some/.gitignore": "".join(f"f{n}.x\n" for n in range(10_000))}
+    )
+    began = time.process_time()
+    (reason,) = ignore.reasons(f"{tmp_path}/many/b", str(tmp_path), files=LocalFiles({}))
+    assert "lines" in str(reason)
+    assert closed(tmp_path, "some/f9999.x") == ["some/.gitignore:10000 f9999.x"]
+    assert closed(tmp_path, "some/g.x") == []
+    assert time.process_time() - began < 3

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from glossator_providers.model import Fragment, Level, Message, Origin, OriginKind, Request, Role
 from glossator_providers.privacy import Decision, Found, LocalFiles, Policy, clear, judge_text, paths
-from glossator_providers.privacy.patterns import fold
+from glossator_providers.privacy.patterns import encode, fold
 
 
 def judge(uri: str, root: Path, **policy: tuple[str, ...]) -> Decision:
@@ -231,7 +231,7 @@ def test_there_are_about_a_hundred_rules_and_each_meets_itself() -> None:
     rules = paths._rules()
     assert len(rules) >= 90
     for rule in rules:
-        sample = rule.glob.rstrip("/").replace("*", "x")
+        sample = rule.glob.rstrip("/").replace("*", "x").replace("[1-9]", "1")
         path = f"work/{sample}/inside" if rule.folder else f"work/{sample}"
         assert rule in paths.built_in(path), rule.glob
 
@@ -284,11 +284,11 @@ def test_the_disk_is_asked_each_thing_once_and_anew_each_time(tmp_path: Path) ->
 )
 def test_the_one_question_for_all_rules_loses_none(path: str) -> None:
     """Whatever path some built-in rule meets by itself, the union of all of them lets through to be looked at."""
-    names = paths.fold(path).strip("/").split("/")
+    names = fold(path).strip("/").split("/")
     for rule in paths._rules():
         for place in range(1, len(names) + (not rule.folder)):
             if not rule.folder and place < len(names):
                 continue
             subject = "/".join(names[:place]) if rule.nested else names[place - 1]
-            if rule.matcher.fullmatch(paths.encode(subject)) is not None:
-                assert paths._some_rule().fullmatch(paths.encode("/".join(names))) is not None, rule.glob
+            if rule.matcher.fullmatch(encode(subject)) is not None:
+                assert paths._some_rule().fullmatch(encode("/".join(names))) is not None, rule.glob

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,17 @@ class Files(Protocol):
         """Say whether anything stands at *path*."""
 
     @property
+    def home(self) -> str:
+        """The user's folder, empty where there is none: git's own settings for all repositories lie there."""
+
+    @property
+    def settings(self) -> str:
+        """The folder of the user's settings, empty where there is none."""
+
+    def has_other_names(self, path: str) -> bool:
+        """Say whether the file at *path* is at another place too, by a hard link; raise OSError where there is none."""
+
+    @property
     def lines(self) -> PrivateLines:
         """What stands in the private files that were seen."""
 
@@ -42,7 +54,9 @@ _REMEMBERED = 4096  # files
 class LocalFiles:
     """The real disk; a file is read again when its time, size or identity changed, and only then."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self.home = environment.get("HOME") or environment.get("USERPROFILE", "")
+        self.settings = environment.get("XDG_CONFIG_HOME") or (f"{self.home}/.config" if self.home else "")
         self.lines = PrivateLines()
         self._known: dict[str, tuple[tuple[int, ...], Found]] = {}
 
@@ -76,3 +90,7 @@ class LocalFiles:
 
     def exists(self, path: str) -> bool:
         return os.path.lexists(path)
+
+    def has_other_names(self, path: str) -> bool:
+        status = os.stat(path)  # noqa: PTH116  a Path costs more than the call
+        return stat.S_ISREG(status.st_mode) and status.st_nlink > 1

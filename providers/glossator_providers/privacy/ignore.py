@@ -6,6 +6,8 @@ closed, and no kind opens what another closes. A file that cannot be read or und
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,12 +59,12 @@ def reasons(path: str, top: str, *, files: Files, uri: str | None = None) -> lis
 
 def _judge(kind: str, names: list[str], top: str, *, files: Files, uri: str | None) -> Reason | None:
     """Walk from *top* down; the first folder, or at last the file itself, that *kind* excludes decides."""
-    source: Source = "git" if kind in (GIT, _EXCLUDE) else "ignore"
+    source: Source = "git" if kind == GIT else "ignore"
     listings: list[tuple[int, str, Listing]] = []
     for depth in range(len(names)):
         folder = "/".join([top, *names[:depth]])
-        if depth == 0 and kind == GIT:
-            listings += _load(_EXCLUDE, folder, depth, shown=_EXCLUDE, files=files)
+        if kind == GIT:
+            listings += _of_repository(folder, depth, files=files)
         listings += _load(kind, folder, depth, shown="/".join([*names[:depth], kind]), files=files)
         for _, shown, listing in listings:
             if listing.closed is not None:
@@ -81,15 +83,82 @@ def _judge(kind: str, names: list[str], top: str, *, files: Files, uri: str | No
 
 
 _EXCLUDE = ".git/info/exclude"
+_NAMED = re.compile(rb"(?im)^[ \t]*(excludesfile|path)[ \t]*=[ \t]*\"?([^\"#;\r\n]+?)\"?[ \t]*(?:[#;].*)?\r?$")
+
+
+def _of_repository(folder: str, depth: int, *, files: Files) -> list[tuple[int, str, Listing]]:
+    """Read what is ignored in all repositories and in the one whose top is *folder*, where there is one.
+
+    https://git-scm.com/docs/gitignore: the file that core.excludesFile names, and info/exclude of the repository.
+    """
+    inner = _git_folder(folder, files)
+    if inner is None:
+        return []
+    listings = []
+    for path in (*_excludes_files(inner, files), f"{inner}/info/exclude"):
+        shown = _EXCLUDE if path.endswith("/info/exclude") else path
+        listings += _load_file(GIT, path, depth, shown=shown, files=files)
+    return listings
+
+
+def _git_folder(folder: str, files: Files) -> str | None:
+    """Return where the repository of *folder* keeps its settings, None where there is none.
+
+    A worktree and a submodule have a file there that names another place.
+    """
+    path = f"{folder}/.git"
+    try:
+        found = files.read(path)
+        if found is None:
+            return None
+        if found.content.startswith(b"gitdir:"):
+            path = os.path.normpath(os.path.join(folder, os.fsdecode(found.content[7:].strip())))  # noqa: PTH118  strings
+            common = files.read(f"{path}/commondir")
+            if common is not None:
+                path = os.path.normpath(os.path.join(path, os.fsdecode(common.content.strip())))  # noqa: PTH118  strings
+    except (OSError, ValueError):
+        pass  # a folder, as usually, or broken: then git ignores nothing by it
+    return path
+
+
+def _excludes_files(inner: str, files: Files) -> list[str]:
+    """Return every file that some setting of git names for what is ignored everywhere, and the one that needs no setting."""
+    named = [f"{files.settings}/git/ignore"] if files.settings else []
+    settings = [f"{files.settings}/git/config"] if files.settings else []
+    settings += [f"{files.home}/.gitconfig"] if files.home else []
+    settings += [f"{inner}/config", "/etc/gitconfig"]
+    for number, path in enumerate(settings):
+        try:
+            found = files.read(path)
+        except (OSError, ValueError):
+            continue  # git itself does not start with settings that it cannot read
+        for key, value in _NAMED.findall(found.content if found is not None else b""):
+            spelled = os.fsdecode(value)
+            if spelled.startswith("~/"):
+                spelled = f"{files.home}{spelled[1:]}"
+            whole = os.path.normpath(os.path.join(os.path.dirname(path), spelled))  # noqa: PTH118, PTH120  strings
+            if key.lower() != b"path":
+                named.append(whole)
+            elif number < _MOST_SETTINGS and whole not in settings:  # [include]
+                settings.append(whole)
+    return list(dict.fromkeys(named))
+
+
+_MOST_SETTINGS = 16  # files of settings that include each other
+_MOST_LINES = 10_000  # lines of an ignore file; nobody wrote more, and every path would wait for them
 
 
 def _load(kind: str, folder: str, depth: int, *, shown: str, files: Files) -> list[tuple[int, str, Listing]]:
+    return _load_file(kind, f"{folder}/{kind}", depth, shown=shown, files=files)
+
+
+def _load_file(kind: str, path: str, depth: int, *, shown: str, files: Files) -> list[tuple[int, str, Listing]]:
     try:
-        found = files.read(f"{folder}/{kind}")
-    except OSError as error:
-        if kind == _EXCLUDE:
-            return []  # `.git` may be a file, and is git's own affair
-        return [(depth, shown, Listing((), f"it cannot be read ({error.strerror or error})"))]
+        found = files.read(path)
+    except (OSError, ValueError) as error:
+        if path == os.devnull:
+            return []
+        return [(depth, shown, Listing((), f"it cannot be read ({getattr(error, 'strerror', None) or error})"))]
     return [] if found is None else [(depth, shown, read(kind, found))]
 
 
@@ -102,6 +171,8 @@ def read(kind: str, found: Found) -> Listing:
         return Listing((), "the file is empty")
     if b"\0" in found.content:
         return Listing((), "it is not text")
+    if found.content.count(b"\n") > _MOST_LINES:
+        return Listing((), f"it has more than {_MOST_LINES:,} lines")
     text = found.content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     patterns: list[Pattern] = []
     for number, line in enumerate(text.split("\n"), start=1):

@@ -100,9 +100,25 @@ def parse(line: str, *, number: int = 0) -> Pattern | None:
     by_name = "/" not in body
     if not by_name:
         body = body.removeprefix("/")
-    exact = _compile(translate(encode(body), by_name=by_name))
-    folded = _compile(translate(encode(fold_case(body)), by_name=by_name, tolerant=True))
+    exact = _matcher(encode(body), by_name=by_name)
+    folded = _matcher(encode(fold_case(body)), by_name=by_name, tolerant=True)
     return Pattern(text, number, negated, folder_only, by_name, exact, folded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Literal:
+    """A pattern without wildcards, as most lines of long ignore files are."""
+
+    text: bytes
+
+    def fullmatch(self, subject: bytes) -> _Literal | None:
+        return self if subject == self.text else None
+
+
+def _matcher(body: bytes, *, by_name: bool, tolerant: bool = False) -> Any:
+    if not any(special in body for special in (b"*", b"?", b"[", b"\\")):
+        return _Literal(body)
+    return _compile(translate(body, by_name=by_name, tolerant=tolerant))
 
 
 def compile_glob(glob: str, *, by_name: bool) -> Any:
