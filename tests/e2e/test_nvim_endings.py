@@ -45,7 +45,7 @@ async def test_cancel_closes_the_connection_and_changes_nothing(
         await editor.until("#require('glossator.stream').running() == 0")
         assert "cancelled" in await editor.value("(float_text() or '') .. (float_frame() or '')")
         assert await editor.text() == TEXT.rstrip("\n")
-        assert await editor.value("require('glossator').statusline()") == "glossator"
+        assert await editor.value("require('glossator').statusline()") == "glossator: local: fake-model"
         await editor.command("Glossator cancel")
         await editor.until("table.concat(_G.messages, ' '):find('nothing is at work', 1, true)")
 
