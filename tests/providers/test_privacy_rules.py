@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gzip
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import parts
-from glossator_providers.errors import ConfigError
-from glossator_providers.privacy import rules
+from glossator_providers.config import Config, Sources, load
+from glossator_providers.config import policy as to_policy
+from glossator_providers.errors import ConfigError, EgressDenied
+from glossator_providers.model import Fragment, Level, Message, Origin, OriginKind, Request, Role
+from glossator_providers.privacy import LocalFiles, Policy, clear, inspect, judge, judge_text, rules
 
 FILE = r"""
 title = "ours"
@@ -131,3 +135,80 @@ def test_the_files_of_others_are_read(name: str) -> None:
     read = rules.parse(content, name)
     assert len(read.rules) > 200
     assert not [problem for problem in read.problems if "left out" in problem]
+
+
+def ask(path: Path, text: str) -> Request:
+    """Return a request about one document."""
+    fragment = Fragment(text, (Origin(OriginKind.DOCUMENT, path.as_uri()),))
+    return Request((Message(Role.USER, (fragment,)),), roots=(str(path.parent),))
+
+
+def test_own_rules_decide_with_the_built_in_ones(tmp_path: Path) -> None:
+    """What an own rule finds keeps a request at home, names its rule, and is said of the document alone as well."""
+    path = tmp_path / "app.py"
+    path.touch()
+    policy = Policy(rules=rules.parse(FILE.encode(), "ours.toml"))
+    files = LocalFiles()
+    text = "x = 1\nbadge=a1b2c3d4e5f6\n"
+    decision = judge(ask(path, text), policy=policy, files=files)
+    assert (decision.level, [reason.rule for reason in decision.reasons]) == (Level.PRIVATE, ["badge"])
+    (reason,) = judge_text(path.as_uri(), text, policy=policy, roots=(str(tmp_path),), files=files).reasons
+    assert (reason.rule, reason.range) == ("badge", (1, 6, 1, 18))
+    assert "a1b2c3d4e5f6" not in str(reason)
+    assert judge(ask(path, text), policy=Policy(), files=files).level is Level.OPEN
+
+
+def test_own_rules_close_paths_and_allow_only_their_own(tmp_path: Path) -> None:
+    """A path rule closes a file; an allowlist of paths silences the own rules there, and no built-in one."""
+    policy = Policy(rules=rules.parse(FILE.encode(), "ours.toml"))
+    files = LocalFiles()
+    for folder in ("payroll", "tests"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.py").touch()
+    roots = (str(tmp_path),)
+
+    def level(path: str, text: str) -> Level:
+        return judge_text((tmp_path / path).as_uri(), text, policy=policy, roots=roots, files=files).level
+
+    assert level("payroll/a.py", "x = 1") is Level.PRIVATE
+    assert level("tests/a.py", "badge=a1b2c3d4e5f6") is Level.OPEN
+    assert level("tests/a.py", "password = 'Tr0ub4dor'") is Level.PRIVATE
+
+
+def test_the_door_asks_own_rules_once_more(tmp_path: Path) -> None:
+    """What an own rule finds in the finished bytes, and in no fragment that was judged, is not sent."""
+    path = tmp_path / "app.py"
+    path.touch()
+    policy = Policy(rules=rules.parse(FILE.encode(), "ours.toml"))
+    cleared = clear(ask(path, "x = 1"), policy=policy, files=LocalFiles())
+    inspect(b'{"content": "x = 1"}', cleared, local=False)
+    with pytest.raises(EgressDenied, match="badge"):
+        inspect(b'{"content": "bad\\u0067e=a1b2c3d4e5f6"}', cleared, local=False)
+
+
+def test_rules_are_named_by_user_and_organisation_only(tmp_path: Path) -> None:
+    """Rules of the user and of the organisation count together; those that an editor or a repository names are ignored."""
+    for name in ("user", "organisation", "project"):
+        (tmp_path / f"{name}.toml").write_text(f"[[rules]]\nid = '{name}'\nregex = 'k=\\w+'\n")
+    user, organisation, project = (tmp_path / name for name in ("config.toml", "policy.toml", "work"))
+    user.write_text("[privacy]\nrules = 'user.toml'\n")
+    organisation.write_text("[privacy]\nrules = ['organisation.toml']\n")
+    project.mkdir()
+    (project / ".glossator.toml").write_text("[privacy]\nrules = '../project.toml'\n")
+    loaded = load(
+        Sources(
+            user=user,
+            organisation=(organisation,),
+            roots=(project,),
+            editor={"privacy": {"rules": str(tmp_path / "project.toml")}},
+            environment={},
+        )
+    )
+    assert [rule.name for rule in to_policy(loaded.config).rules.rules] == ["user", "organisation"]
+    assert len([problem for problem in loaded.problems if "privacy.rules" in str(problem)]) == 2
+
+
+def test_rules_that_are_not_there_are_an_error(tmp_path: Path) -> None:
+    """A file of rules that cannot be read stops everything, and says so: nobody shall believe in rules that are not there."""
+    with pytest.raises(ConfigError, match="cannot be read"):
+        to_policy(Config.model_validate({"privacy": {"rules": str(tmp_path / "nowhere.toml")}}))
