@@ -30,13 +30,17 @@ _WORD = re.compile(r"[\w+#.-]{1,40}")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The pieces of a prompt that come from a document; `left_out` says in our words what the model is not shown."""
+    """The pieces of a prompt that come from a document; `left_out` says in our words what the model is not shown.
+
+    `quiet` are the problems without the checker's words, for where these may quote a private file that they speak of.
+    """
 
     region: Region
     language: str
     name: Fragment
     subject: Fragment
     problems: tuple[Fragment, ...]
+    quiet: tuple[Fragment, ...]
     related: tuple[Fragment, ...]
     imports: Fragment | None
     before: Fragment | None
@@ -63,7 +67,8 @@ def gather(
         language=language_word(snapshot.language),
         name=_piece(snapshot.uri.rpartition("/")[2], snapshot.uri, OriginKind.CONTEXT),
         subject=_code(snapshot, region, OriginKind.DOCUMENT),
-        problems=tuple(_problem(snapshot, diagnostic) for diagnostic in diagnostics),
+        problems=tuple(_problem(snapshot, diagnostic, diagnostic.message) for diagnostic in diagnostics),
+        quiet=tuple(_problem(snapshot, diagnostic, "") for diagnostic in diagnostics),
         related=tuple(
             _related(snapshot, related) for diagnostic in diagnostics for related in diagnostic.related[:MOST_RELATED]
         ),
@@ -108,15 +113,15 @@ def _code(snapshot: Snapshot, region: Region, kind: OriginKind) -> Fragment:
     return _piece(fenced(snapshot.slice(region), language_word(snapshot.language)), snapshot.uri, kind)
 
 
-def _problem(snapshot: Snapshot, diagnostic: Diagnostic) -> Fragment:
-    """Say what a checker found, and quote the line instead of counting it."""
+def _problem(snapshot: Snapshot, diagnostic: Diagnostic, message: str) -> Fragment:
+    """Say what a checker found, and quote the line instead of counting it; its words may quote each place that they relate to."""
     name = " ".join(part for part in (diagnostic.source, diagnostic.code) if part) or "a checker"
     line = snapshot.line(diagnostic.region.start.line).strip()
-    message = diagnostic.message[:LONGEST_MESSAGE]
-    told = f"{name} says:\n{fenced(message)}"
+    told = f"{name} says:\n{fenced(message[:LONGEST_MESSAGE])}" if message else f"{name} reports a problem"
     if line:
         told += f"\nin this line:\n{fenced(line[:LONGEST_MESSAGE], language_word(snapshot.language))}"
-    return _piece(told, snapshot.uri, OriginKind.DIAGNOSTIC)
+    uris = (snapshot.uri, *(related.uri for related in diagnostic.related)) if message else (snapshot.uri,)
+    return Fragment(told, tuple(Origin(OriginKind.DIAGNOSTIC, uri) for uri in dict.fromkeys(uris)))
 
 
 def _related(snapshot: Snapshot, related: Related) -> Fragment:

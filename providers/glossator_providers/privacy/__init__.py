@@ -14,7 +14,7 @@ from glossator_providers.privacy.decide import (
 )
 from glossator_providers.privacy.files import Files, Found, LocalFiles
 from glossator_providers.privacy.policy import Policy
-from glossator_providers.privacy.reasons import Decision, Reason
+from glossator_providers.privacy.reasons import Decision, Reason, Source
 
 __all__ = [
     "Cleared",
@@ -24,6 +24,7 @@ __all__ = [
     "LocalFiles",
     "Policy",
     "Reason",
+    "Source",
     "clear",
     "clear_probe",
     "inspect",

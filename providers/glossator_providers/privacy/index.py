@@ -116,7 +116,9 @@ class PrivateLines:
             runs: set[int] = set()
             folded = list(map(_folded, texts))
             for one in folded:
-                lines |= self._lines.keys() & set(self._hashes(_letters(one)))
+                letters = _letters(one)
+                letters += [line.lstrip(b"0123456789") for line in letters if line[:1].isdigit()]  # a line's number
+                lines |= self._lines.keys() & set(self._hashes(letters))
             for one in folded if lines or sum(map(len, folded)) <= _LONG else ():
                 runs |= self._runs.keys() & set(self._run_hashes(one, _STRIDE))
             lines = {one for one in lines - self._everybodys if self._lines[one][0] not in but}
@@ -171,7 +173,8 @@ class PrivateLines:
 
 
 def _folded(text: str) -> bytes:
-    return text.casefold().encode("utf-8", "surrogatepass").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    folded = text.casefold().encode("utf-8", "surrogatepass").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return folded.replace(b"\\n", b"\n") if b"\\n" in folded else folded  # in a notebook, and in any other JSON
 
 
 def _letters(folded: bytes) -> list[bytes]:

@@ -182,6 +182,8 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
             ".curlrc",
         ),
     ),
+    # https://learn.microsoft.com/windows/win32/fileio/naming-a-file#short-vs-long-names
+    "a short name of Windows, which may be that of any file": ("*~[1-9]", "*~[1-9].*", "*~[1-9]/"),
     "recorded data": (
         *(".*_history", ".lesshst", ".viminfo", "*.har", "*.pcap", "*.pcapng", "*.hprof", "*.dmp"),
         *("*.sqlite", "*.sqlite3", "*.db", "*.mdb", "*.dump"),
@@ -279,6 +281,7 @@ def reasons(uri: str, *, policy: Policy, roots: Iterable[str], files: Files) -> 
     tops = [os.path.normpath(root) for root in roots if os.path.isabs(root)]  # noqa: PTH117  strings all along
     try:
         resolved = files.resolve(path)
+        shared = files.has_other_names(resolved)
     except (OSError, ValueError):
         clause = "no file can be found at its path, it may not be saved yet"
         found = [Reason(Level.PRIVATE, "unresolved path", "workspace", uri, clause=clause)]
@@ -289,6 +292,9 @@ def reasons(uri: str, *, policy: Policy, roots: Iterable[str], files: Files) -> 
     found = _of_place(spelled, every, policy=policy, files=files, uri=uri)
     if resolved != spelled:
         found += _of_place(resolved, real_tops, policy=policy, files=files, uri=uri)
+    if shared:  # nobody can tell what its other names say, and whether they lie in the workspace
+        clause = "it has another name somewhere (a hard link), which may be that of a private file"
+        found.append(Reason(Level.PRIVATE, "hard link", "path", uri, clause=clause))
     return found
 
 

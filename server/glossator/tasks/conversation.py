@@ -28,6 +28,7 @@ from glossator_providers.model import (
     Waiting,
     Warned,
 )
+from glossator_providers.privacy import Reason
 
 # A provider says itself which model has answered, and that stands in hovers and menus: of it only what names are made of.
 _IN_NO_NAME = re.compile(r"[^A-Za-z0-9_ .:/@+()-]")
@@ -36,10 +37,12 @@ _LONGEST_NAME = 120  # characters
 
 
 class Decision(Protocol):
-    """How far a request may travel."""
+    """How far a request may travel, and why not farther."""
 
     @property
     def level(self) -> Level: ...
+    @property
+    def reasons(self) -> tuple[Reason, ...]: ...
 
 
 class Route(Protocol):
