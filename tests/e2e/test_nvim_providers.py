@@ -82,6 +82,7 @@ async def test_a_list_that_is_closed_changes_nothing(installed: Installed, proje
         assert await editor.value("require('glossator').status() == nil")
         assert await editor.value("require('glossator').statusline()") == ""
         await editor.open(path)
+        await editor.until("require('glossator').statusline() == 'glossator: local: first'")
         await editor.run(f"{SELECT} _G.picked = 99")
         await editor.command("Glossator provider")
         await editor.until("#_G.shown == 4")

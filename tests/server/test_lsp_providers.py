@@ -38,7 +38,7 @@ async def editor_with(
 ) -> AsyncIterator[tuple[Client, str]]:
     """Connect an editor with one open document to our server with these providers; give it, and the document's URI."""
     workspace = project(folder / "work", {"a.py": TEXT})
-    environment = environment_of(folder / "user", *tables, **variables)
+    environment = environment_of(folder / "user", *tables) | variables
     async with in_process(__main__.build, environment=environment) as client:
         uri = (workspace / "a.py").as_uri()
         await client.initialize(capabilities, workspaceFolders=[{"uri": workspace.as_uri(), "name": "work"}])

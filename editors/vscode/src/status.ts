@@ -71,11 +71,15 @@ export async function pickProvider(given: unknown[], client: LanguageClient | un
     return given;
   }
   const status = await client.sendRequest<Status>('glossator/status', {});
+  if (status.providers === undefined || status.providers.length === 0) {
+    void vscode.window.showInformationMessage(`Glossator: ${status.message ?? 'no model is there'}`);
+    return undefined;
+  }
   const preferred = status.preferred ?? undefined;
   const mark = (name: string | undefined): string => (name === preferred ? '$(check) ' : '');
   const items = [
     { name: AUTOMATIC, label: `${mark(undefined)}Automatic`, description: 'as the strategy says' },
-    ...(status.providers ?? []).map((one) => ({
+    ...status.providers.map((one) => ({
       name: one.name,
       label: `${mark(one.name)}${one.name}`,
       description: where(one),

@@ -243,7 +243,7 @@ def _tell(runs: Sequence[_Run]) -> None:
     console.print(table)
     console.print()
     console.print(
-        Text("first, whole: seconds to the first token, and to the end with all tries and checks", style="dim")
+        Text("first, whole: seconds to the first token, and to the end of all tries and checks", style="dim")
     )
     console.print(Text("in, out: tokens of all requests that it took", style="dim"))
 

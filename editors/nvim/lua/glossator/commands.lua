@@ -250,6 +250,10 @@ function M.select_provider(target, words)
     return
   end
   client_room.request(target.client, 'glossator/status', vim.empty_dict(), function(status)
+    if #(status.providers or {}) == 0 then
+      client_room.say(status.message or 'no model is there', vim.log.levels.WARN)
+      return
+    end
     vim.ui.select(require('glossator.reports').choices(status), {
       prompt = 'Who is asked first?',
       kind = 'glossator-provider',
