@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := .venv/bin
 
-.PHONY: demo test check bench soak fuzz parts clean
+.PHONY: demo test check bench detection ignore-fuzz soak fuzz parts clean
 
 demo: .venv/.for-demo
 	@$(RUN)/glossator demo
@@ -20,13 +20,22 @@ check: .venv/.for-tests
 	$(RUN)/ruff format --check
 	$(RUN)/mypy
 
-# `make bench ONLY="dialects imports"` measures these sections alone: start, menus, dialects, imports.
+# `make bench ONLY="dialects imports"` measures these sections alone: start, menus, dialects, router, imports.
 bench: .venv/.for-tests .tools/bench/complete
 	PYTHONPATH=tests $(RUN)/python -m benchmarks.report docs/benchmarks.md $(ONLY)
 
 # Whom we are compared with. Who could not be had is named, left out, and tried again the next time.
 .tools/bench/complete: pyproject.toml uv.lock tests/benchmarks/get_peers.sh
 	@sh tests/benchmarks/get_peers.sh $(UV) $(RUN)/python .tools/bench
+
+# How well secrets are found, beside others, into docs/detection.md; needs the labelled data beside the checkout.
+detection: .venv/.for-tests
+	@sh tests/benchmarks/get_detectors.sh $(UV) $(RUN)/python .tools/detection
+	PYTHONPATH=tests $(RUN)/python -m benchmarks.detection docs/detection.md
+
+# 100,000 random patterns and paths against `git check-ignore`.
+ignore-fuzz: .venv/.for-tests
+	GLOSSATOR_FUZZ_PAIRS=100000 $(RUN)/pytest -s tests/providers/test_privacy_ignore.py -k never_open
 
 # Every decoder against broken input, two at a time: `MINUTES=10 make fuzz` for ten minutes each.
 fuzz: .venv/.for-tests

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from benchmarks import imports, menus, start, streams
+from benchmarks import imports, menus, routing, start, streams
 from benchmarks.figures import Figure
 
 HEAD = """# Benchmarks
@@ -34,6 +34,7 @@ SECTIONS: Mapping[str, tuple[str, Callable[[], str]]] = {
     "start": ("Start-up, beside a bare pygls server", partial(table, start.measure)),
     "menus": ("Menus and hovers, beside a bare pygls server", partial(table, menus.measure)),
     "dialects": ("Streams of every protocol, beside bare httpx, the official SDKs and LiteLLM", streams.measure),
+    "router": ("The router, beside the dialect alone and LiteLLM's Router", routing.measure),
     "imports": ("Getting ready, beside `import httpx`", imports.measure),
 }
 
