@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,6 +120,12 @@ def test_nothing_written_is_no_configuration(places: Places) -> None:
         ('[router]\nquota = "redis://h"\nquota_env = "Q"', "quota and quota_env exclude each other"),
         ('[[router.rules]]\nuse = "fastest"', "a rule needs tasks"),
         ('[[router.rules]]\ntasks = ["explain"]\nuse = "nobody"', "[router] names the provider 'nobody'"),
+        ('[[router.rules]]\ntasks = ["explain"]\nuse = ["ollama", "nobody"]', "names the provider 'nobody'"),
+        ('[[router.rules]]\ntasks = ["explain"]\nuse = "mine:choose"', "a rule cannot use the function 'mine:choose'"),
+        (
+            '[[router.rules]]\ntasks = ["explain"]\nuse = ["mine:choose"]',
+            "a rule cannot use the function 'mine:choose'",
+        ),
         ('[router]\nsplit = { between = ["a", "ollama"] }', "[router] names the provider 'a'"),
         ("[router]\nstrategy = ", "config.toml:2: this is not TOML"),
         ('[providers.x]\nkind = "openai-compatible"\nmodel = "m"', "needs a base_url"),
@@ -358,6 +365,30 @@ def test_the_editor_brings_no_address_key_or_command(places: Places) -> None:
 def test_the_editor_names_no_function_to_run(places: Places) -> None:
     """A strategy that is a function would run what a repository holds: only the user's own file names one."""
     loaded = places.load(editor={"router": {"strategy": "evil.module:choose"}})
+    assert loaded.config.router.strategy == "local-first"
+    assert [problem.message.split(" ")[0] for problem in loaded.problems] == ["router.strategy"]
+
+
+def test_a_rule_takes_several_providers_in_their_order(places: Places) -> None:
+    """A list of groups and providers is as good as one name."""
+    places.user.write_text(
+        '[providers.a]\nkind = "ollama"\n[providers.b]\nkind = "ollama"\n[router]\ngroups = { both = ["b", "a"] }\n'
+        '[[router.rules]]\ntasks = ["explain"]\nuse = ["both", "a"]\n'
+    )
+    (rule,) = places.load().config.router.rules
+    assert rule.use == ("both", "a")
+
+
+def test_an_installed_strategy_is_named_in_the_user_s_own_file_alone(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of an entry point is as good as that of a function, and an editor's settings name neither."""
+    entry = importlib.metadata.EntryPoint("mine", "operator:itemgetter", "glossator.strategies")
+    monkeypatch.setattr(importlib.metadata, "entry_points", importlib.metadata.EntryPoints([entry]).select)
+    places.user.write_text('[router]\nstrategy = "mine"\n')
+    assert places.load().config.router.strategy == "mine"
+    places.user.write_text("")
+    loaded = places.load(editor={"router": {"strategy": "mine"}})
     assert loaded.config.router.strategy == "local-first"
     assert [problem.message.split(" ")[0] for problem in loaded.problems] == ["router.strategy"]
 

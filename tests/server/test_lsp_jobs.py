@@ -521,3 +521,36 @@ async def test_explanations_without_a_plugin(manner: str, tmp_path: Any) -> None
             assert uri == path.as_uri()
             assert path.stat().st_mode & 0o777 == 0o600
             assert "Remove it" in path.read_text()
+
+
+async def test_what_the_user_did_with_a_change_is_learned(room: Room) -> None:
+    """An accepted preview was kept, a rejected one was not wanted, and a change that is undone soon after was wrong."""
+    for verdict, learned in (("didAccept", [True]), ("didReject", [True, False])):
+        params = {
+            "action": "fix",
+            "textDocument": {"uri": URI},
+            "range": room.editor.place(URI, "x"),
+            "apply": "preview",
+        }
+        job = (await room.client.request("glossator/run", params))["job"]
+        run = await room.application.asked()
+        run.route()
+        run.propose(room.editor.texts[URI] + "y = 2\n")
+        await room.client.notification("glossator/preview", lambda told, job=job: told["job"] == job)
+        room.client.notify(f"glossator/{verdict}", {"job": job})
+        while len(room.application.settled) < len(learned):
+            await room.settle()
+        assert room.application.settled == learned
+    before = room.editor.texts[URI]
+    _, run = await room.start("fix")
+    run.route()
+    run.propose(before + "z = 3\n")
+    await room.client.until(lambda: room.editor.texts[URI] == before + "z = 3\n")
+    await room.end(3)
+    room.editor.type(URI, len(before), len(before) + len("z = 3\n"), "")
+    await room.settle()
+    assert room.application.settled == [True, False, False]
+    room.editor.type(URI, len(before), len(before), "z = 3\n")
+    room.editor.type(URI, len(before), len(before) + len("z = 3\n"), "")
+    await room.settle()
+    assert room.application.settled == [True, False, False], "it is undone once"

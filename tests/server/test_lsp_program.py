@@ -143,3 +143,33 @@ def test_nothing_heavy_is_imported_for_the_first_answer() -> None:
     code = "import sys, glossator.lsp; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not HEAVY & set(loaded)
+
+
+async def test_nothing_is_imported_from_the_folder_that_it_was_started_in(tmp_path: Path) -> None:
+    """A repository may hold modules named as our libraries, or as the user's own strategy: none of them runs."""
+    planted = tmp_path / "repository"
+    planted.mkdir()
+    for name in ("httpx", "pydantic", "typer", "mine"):
+        (planted / f"{name}.py").write_text(
+            f"open({str(tmp_path / 'ran')!r}, 'w').close()\n\ndef choose(*_): return []\n"
+        )
+    configuration = tmp_path / "config.toml"
+    configuration.write_text(
+        '[providers.a]\nkind = "openai-compatible"\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "m"\n'
+        '[router]\nstrategy = "mine:choose"\n'
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "glossator", "providers", "--json"),
+        cwd=planted,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(tmp_path),
+            "GLOSSATOR_CONFIG": str(configuration),
+            "GLOSSATOR_STATE_DIR": str(tmp_path / "state"),
+            "GLOSSATOR_DISCOVERY": "off",
+        },
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), DEADLINE)
+    assert b'"name": "a"' in out
+    assert not (tmp_path / "ran").exists()

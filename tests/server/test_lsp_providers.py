@@ -134,8 +134,10 @@ async def test_a_choice_survives_new_settings() -> None:
     """The application is built anew when the editor's settings change: who was picked stays picked."""
     built: list[Application] = []
 
-    def build(**_: Any) -> Application:
-        built.append(Application())
+    def build(
+        *, roots: tuple[str, ...], environment: Mapping[str, str], trusted: bool, settings: Mapping[str, Any] | None
+    ) -> Application:
+        built.append(Application()(roots=roots, environment=environment, trusted=trusted, settings=settings))
         return built[-1]
 
     async with in_process(build) as client:
