@@ -25,7 +25,7 @@ FLOORS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"published", "auth", "aws", "dialects", "watchdog", "breaker", "window", "shared_quota", "limits"}),
         frozenset({"health", "adaptive", "strategies", "hedging"}),
         frozenset({"privacy"}),
-        frozenset({"config", "google_tokens", "transport"}),
+        frozenset({"config", "egress_ledger", "google_tokens", "transport"}),
         frozenset({"capabilities", "cost", "budget", "lessons", "usage_ledger", "keys"}),
         frozenset({"models", "embedded", "embedded_child"}),
         frozenset({"discovery", "asking", "route", "checking"}),

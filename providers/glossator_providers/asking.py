@@ -183,7 +183,7 @@ class Asking:
             dialect = dialects.get(provider.row.dialect)
             payload = dialect.encode(request, provider)
             headers = await signed(provider, payload, trusted_hosts=policy.trusted_hosts)
-            call = Call(cleared, provider, payload, headers)
+            call = Call(cleared, provider, payload, headers, lambda: heard.usage)
             heard.sent = True
             response = await watchdog.wait(stack.enter_async_context(self._transport.send(call)))
             heard.allowances = allowances.read(response.headers)

@@ -18,7 +18,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from glossator_providers.catalog import Provider
 from glossator_providers.dialects.dialect import Payload
+from glossator_providers.egress_ledger import Arrival, Departure, EgressLedger
 from glossator_providers.errors import EgressDenied, Kind, ProviderError
+from glossator_providers.model import Usage
 from glossator_providers.privacy.decide import Cleared, inspect, is_near, is_trusted
 from glossator_providers.secrets import Secret
 
@@ -49,12 +51,16 @@ _HOST = re.compile(r"[a-z0-9.:_-]{1,253}")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request on its way out: what was cleared, to whom, as which bytes; `headers` sign it."""
+    """One request on its way out: what was cleared, to whom, as which bytes; `headers` sign it.
+
+    `usage` says, when it is over, which tokens the provider has counted.
+    """
 
     cleared: Cleared
     provider: Provider
     payload: Payload
     headers: tuple[tuple[str, Secret | str], ...] = field(default=(), repr=False)
+    usage: Callable[[], Usage] = Usage
 
 
 class Response:
@@ -62,6 +68,8 @@ class Response:
 
     def __init__(self, raw: httpx.Response, provider: str) -> None:
         self.status: int = raw.status_code
+        self.received = 0  # bytes of the body
+        self.peer = _peer_of(raw)
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in raw.headers.items()}
         # Straight from the connection: httpx would pass every piece through three more iterators that add nothing.
         self._pieces: AsyncIterator[bytes] = aiter(raw.extensions["answer"].stream)
@@ -71,6 +79,7 @@ class Response:
         """Yield the body as it arrives, from where the last iteration stopped; raises ProviderError where it breaks off."""
         with _failures_named(self._provider):
             async for piece in self._pieces:
+                self.received += len(piece)
                 yield piece
 
     async def read(self, limit: int) -> bytes:
@@ -96,6 +105,20 @@ class Response:
             return  # the answer was already complete; what follows it is no failure
 
 
+@dataclass(slots=True)
+class _Note:
+    """What is known of a request by the time it ends."""
+
+    response: Response | None = None
+
+    def arrival(self, outcome: str, usage: Usage) -> Arrival:
+        """Return it as the ledger writes it."""
+        response = self.response
+        if response is None:
+            return Arrival(outcome, usage=usage)
+        return Arrival(outcome, response.peer, response.status, response.received, usage)
+
+
 class Transport:
     """The connections of this process. `proxy` is used for clouds alone, and only if the user configured it."""
 
@@ -106,8 +129,11 @@ class Transport:
         proxy: str | None = None,
         resolve: Resolve | None = None,
         make_context: Callable[[], ssl.SSLContext] | None = None,
+        ledger: EgressLedger | None = None,
     ) -> None:
-        """*resolve* and *make_context* replace the system's name look-up and trusted certificates."""
+        """*resolve* and *make_context* replace the system's name look-up and trusted certificates; *ledger* notes every request."""
+        self.ledger = ledger
+        self._proxied = proxy is not None
         self._trusted = trusted_hosts
         self._make_context = make_context or _make_context
         self._opening = asyncio.Lock()
@@ -137,16 +163,42 @@ class Transport:
         inspect(call.payload.body, call.cleared, local=near)
         client = await self._open(encrypted=base.scheme == "https")
         request = _request(call, base, headers, near=near)
-        with _failures_named(provider.name):
-            raw = await client.send(request, stream=True, auth=None, follow_redirects=False)
+        async with self._noted(call, request, near=near) as note:
+            with _failures_named(provider.name):
+                raw = await client.send(request, stream=True, auth=None, follow_redirects=False)
+            try:
+                note.response = response = Response(raw, provider.name)
+                _refuse_redirect(response, provider)
+                _refuse_encoding(response, provider)
+                yield response
+                await response.drain()
+            finally:
+                await raw.aclose()
+
+    @asynccontextmanager
+    async def _noted(self, call: Call, request: httpx.Request, *, near: bool) -> AsyncIterator[_Note]:
+        """Write into the ledger that a request leaves, before it does, and how it ended."""
+        note = _Note()
+        if self.ledger is None:
+            yield note
+            return
+        port = request.url.port or (443 if request.url.scheme == "https" else 80)
+        size, proxied = len(call.payload.body), self._proxied and not near
+        departure = Departure(
+            call.provider, call.cleared, call.payload.method, request.url.host, port, size, near, proxied
+        )
+        name, outcome = await self.ledger.sent(departure), "given up"
         try:
-            response = Response(raw, provider.name)
-            _refuse_redirect(response, provider)
-            _refuse_encoding(response, provider)
-            yield response
-            await response.drain()
+            yield note
+            outcome = "complete"
+        except ProviderError as error:
+            outcome = error.kind.value
+            raise
+        except EgressDenied:
+            outcome = "denied"
+            raise
         finally:
-            await raw.aclose()
+            self.ledger.ended(name, note.arrival(outcome, call.usage()))
 
     async def warm(self) -> None:
         """Get ready for the first call, which is then as fast as every other; opens no connection."""
@@ -157,6 +209,8 @@ class Transport:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+        if self.ledger is not None:
+            await self.ledger.aclose()
 
     async def _open(self, *, encrypted: bool) -> httpx.AsyncClient:
         async with self._opening:
@@ -411,6 +465,15 @@ async def _resolve(host: str, port: int) -> list[str]:
 
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]
+
+
+def _peer_of(raw: httpx.Response) -> str | None:
+    """Return where the connection of a response ends, as the system knows it; a Unix socket is this machine's."""
+    stream = raw.extensions["answer"].extensions.get("network_stream")
+    address = None if stream is None else stream.get_extra_info("server_addr")
+    return (
+        f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "a Unix socket" if address is not None else None
+    )
 
 
 def _peer(stream: AsyncNetworkStream) -> str:
