@@ -347,5 +347,5 @@ def test_looking_around_ends_in_time(tmp_path: Path) -> None:
     ticks = iter(range(1000))
     files = LocalFiles()
     Places(Policy(), (str(tmp_path),), files).look_around(seconds=10, clock=lambda: next(ticks))
-    assert next(ticks) < 20
+    assert 1 <= len(files.lines._known) <= 10
     assert files.lines.find([PRIVATE]) is not None

@@ -152,6 +152,21 @@ async def test_a_key_in_a_question_and_in_earlier_turns_is_masked(workspace: Pat
         assert TOKEN.encode() not in request.body
 
 
+async def test_an_answer_that_ends_like_a_placeholder_is_shown_to_its_end(workspace: Path) -> None:
+    """What was held back because a placeholder could begin with it is told at the end."""
+
+    async def respond(asked: Asked) -> None:
+        await asked.answer("It is ", "redac")
+
+    async with (
+        FakeProvider(respond=respond) as fake,
+        application(workspace, environment_of(workspace.parent / "user", table(fake), REDACT)) as opened,
+    ):
+        fragment = Fragment(f"key = '{TOKEN}'", (Origin(OriginKind.INSTRUCTION),))
+        events = [event async for event in opened.ask(Request((Message(Role.USER, (fragment,)),)))]
+    assert "".join(event.text for event in events if isinstance(event, Text)) == "It is redac"
+
+
 async def explained(opened: Application, snapshot: Snapshot) -> Result:
     """Let the problem of a document be explained."""
     found = problem(snapshot, "None", code="E711", message="Comparison to `None` should be `cond is None`")

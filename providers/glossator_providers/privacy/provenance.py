@@ -25,7 +25,7 @@ _COPIES = frozenset({
 _NOT_WALKED = _COPIES | {".git", ".hg", ".svn"}
 _MOST_FILES = 3000
 _LARGEST = 1 << 17  # bytes of a file that is read while looking around
-SECONDS = 0.5  # that looking around may take, so that no first request waits noticeably
+SECONDS = 1.0  # that looking around may take, so that no first request waits noticeably
 
 
 @dataclass(frozen=True, slots=True)
