@@ -123,6 +123,9 @@ class Application:
     def known(self, _: Snapshot, __: Diagnostic, /) -> Explanation | None:
         return None
 
+    def stays(self, _: Ask, /) -> bool:
+        return False
+
     def why(self, snapshot: Snapshot, /) -> Any:
         return {"path": snapshot.uri, "level": "open", "reasons": [], "route": ["ollama"]}
 

@@ -176,7 +176,7 @@ class Application:
         await asyncio.to_thread(self.look_around)
 
     def look_around(self) -> None:
-        """Learn once what stands in the workspace's private files, so that a copy of it is known; takes up to half a second."""
+        """Learn once what stands in the workspace's private files, so that a copy of it is known; takes up to a second."""
         with self._looking:
             if not self.looked_around:
                 Places(self._policy, self.roots, self._files).look_around()
@@ -276,6 +276,12 @@ class Application:
     def known(self, snapshot: Snapshot, diagnostic: Diagnostic) -> Explanation | None:
         """Return the explanation of this problem that a model gave before, if the code is still the same."""
         return self._explanations.find(snapshot, diagnostic)
+
+    def stays(self, ask: Ask) -> bool:
+        """Say whether what is asked is about a private document, or one with masked secrets: then nothing of it is written to a disk."""
+        earlier = tuple(turn.about for turn in ask.turns if turn.about is not None)
+        route = self.route(_whole(ask.snapshot, *earlier, roots=self.roots))
+        return route.decision.level is not Level.OPEN or bool(route.masked)
 
     def why(self, snapshot: Snapshot) -> Why:
         """Say how far a document may travel, by which rules, and who would be asked; opens no connection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import unicodedata
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -27,7 +28,6 @@ ABLE: Mapping[str, Any] = {
             "normalizesLineEndings": True,
         },
     },
-    "window": {"workDoneProgress": True, "showDocument": {"support": False}},
     "textDocument": {
         "codeAction": {
             "codeActionLiteralSupport": {"codeActionKind": {"valueSet": ["", "quickfix", "refactor"]}},
@@ -68,13 +68,17 @@ async def editing(
     environment: Mapping[str, str],
     *,
     settings: object = None,
+    show_document: bool = False,
     **initialize: Any,
 ) -> AsyncIterator[tuple[Client, Editor]]:
     """Open a workspace in a scripted editor with the real server and the real application; *settings* are the workspace's."""
     async with in_process(Application.build, environment=environment) as client:
         client.handlers["workspace/configuration"] = lambda _: [settings]
         folders = [{"uri": root.as_uri(), "name": root.name}]
-        await client.initialize(dict(ABLE), workspaceFolders=folders, rootUri=root.as_uri(), **initialize)
+        window = {"workDoneProgress": True, "showDocument": {"support": show_document}}
+        await client.initialize(
+            {**ABLE, "window": window}, workspaceFolders=folders, rootUri=root.as_uri(), **initialize
+        )
         yield client, Editor(client)
 
 
@@ -87,3 +91,8 @@ def said(client: Client) -> str:
 def files_of(folder: Path) -> dict[str, bytes]:
     """Return every regular file below *folder*, by its path."""
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def is_the_users_alone(path: str) -> bool:
+    """Say whether nobody else may read a file; Windows tells that in another way than by its mode."""
+    return sys.platform == "win32" or Path(path).stat().st_mode & 0o077 == 0

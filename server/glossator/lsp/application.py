@@ -48,6 +48,10 @@ class Application(Protocol):
         """Return an explanation that was given before."""
         ...
 
+    def stays(self, ask: Ask, /) -> bool:
+        """Say whether what is asked is about a private document: then nothing of it is written to a disk."""
+        ...
+
     def why(self, snapshot: Snapshot, /) -> Any:
         """Return the privacy decision of a document with its reasons."""
         ...

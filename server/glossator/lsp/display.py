@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 from lsprotocol import types
@@ -43,13 +44,17 @@ class Library:
 
 
 class Display:
-    """The place of one explanation. *name* is its job's; what it shows replaces what it showed."""
+    """The place of one explanation. *name* is its job's; what it shows replaces what it showed.
 
-    def __init__(self, connection: Connection, library: Library, name: str) -> None:
+    What *stays* is about a private document: it is written to no file, also where an editor can show nothing else.
+    """
+
+    def __init__(self, connection: Connection, library: Library, name: str, *, stays: Callable[[], bool]) -> None:
         self._connection = connection
         self._library = library
         self._uri = f"{CONTENT_SCHEME}:/explain/{name}.md"
         self._name = name
+        self._stays = stays
         self._way = choose_way(connection)
         self._timer: asyncio.TimerHandle | None = None
         self._opened = False
@@ -72,6 +77,10 @@ class Display:
             if self._timer is not None:
                 self._timer.cancel()
                 self._refresh()
+        elif self._way == "file" and self._stays():
+            self._connection.show(
+                f"{first_sentence(text)} (of a private file no more is shown here; hover to read it all)"
+            )
         elif self._way == "file":
             from glossator.consent import state_folder
 

@@ -198,11 +198,15 @@ class Jobs:
         if self._connection.application is not None:
             self._connection.application.settle(ask, proposal, kept=kept)
 
+    def _stays(self, ask: Ask) -> bool:
+        application = self._connection.application
+        return application is None or application.stays(ask)
+
     async def _work(self, job: Job, stream: Stream) -> None:
         connection = self._connection
         title = f"glossator: {job.ask.task.value}"
         progress = Progress(connection.server, token_of(job), title, supported=connection.client.progress)
-        display = Display(connection, self._library, job.name)
+        display = Display(connection, self._library, job.name, stays=lambda: self._stays(job.ask))
         try:
             result = await self._run(job, progress, stream, display)
             message = await self._conclude(job, result, progress, stream, display)
