@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := .venv/bin
 
-.PHONY: demo test check bench detection ignore-fuzz soak fuzz parts clean
+.PHONY: demo test check bench detection ignore-fuzz soak fuzz leak-lab leak-mutants parts clean
 
 demo: .venv/.for-demo
 	@$(RUN)/glossator demo
@@ -45,6 +45,14 @@ fuzz: .venv/.for-tests
 # quota over minutes with its store and without, a hundred kills.
 soak: .venv/.for-tests
 	GLOSSATOR_SOAK=1 $(RUN)/pytest -s tests/providers/test_reliability.py tests/e2e/test_router_processes.py
+
+# Private text and who gets it: `make leak-lab SESSIONS=100000` plays more sessions than ten thousand.
+leak-lab: .venv/.for-tests
+	PYTHONPATH=tests $(RUN)/python -m leak_lab sessions $(or $(SESSIONS),10000)
+
+# Does the leak lab see leaks? The product, broken in every way of its list, must be found out.
+leak-mutants: .venv/.for-tests
+	PYTHONPATH=tests $(RUN)/python -m leak_lab mutants $(MUTANTS)
 
 # What only the tests use: real editors in a cache folder of the user, and Node's checkers; what cannot be had is named and skipped.
 parts: .venv/.for-tests

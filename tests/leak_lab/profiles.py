@@ -1,0 +1,71 @@
+"""What a session is about: everything, or one area more than others, so that few sessions suffice to look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Which documents, providers and actions there are, and how often what happens; empty means all alike."""
+
+    documents: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ("both", "both", "clouds", "found", "impostors", "forwarding")
+    actions: Mapping[str, float] = field(default_factory=dict)
+    on_secret: tuple[str, ...] = ("local", "local", "redact", "refuse")
+    faults: tuple[float, ...] = (0.0, 0.0, 0.2, 0.6)
+    redirects: float = 0.05
+    hostile: float = 0.3  # repositories that try to loosen what they can
+    consent: float = 0.5
+    trust: float = 0.4
+    restart: float = 0.2
+
+
+_ASK: Mapping[str, float] = MappingProxyType({"run": 3, "command": 1, "reopen": 1})
+
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        "everything": Profile(),
+        "paths": Profile(providers=("clouds", "both"), actions=_ASK, faults=(0.0,), redirects=0),
+        "contents": Profile(
+            documents=("secret", "secret below"),
+            providers=("clouds", "both"),
+            actions=MappingProxyType({"run": 3, "quoted": 2, "typed": 2, "change": 2, "follow": 1}),
+            faults=(0.0,),
+            redirects=0,
+        ),
+        "contexts": Profile(
+            documents=("by name", "ignored", "link", "secret", "secret below", "untitled"),
+            providers=("clouds", "both"),
+            actions=MappingProxyType({"related": 3, "quoted": 2, "follow": 4, "run": 1, "rules": 1}),
+            faults=(0.0,),
+            redirects=0,
+        ),
+        "peers": Profile(
+            documents=("by name", "ignored", "secret", "user's rule"),
+            providers=("impostors", "impostors", "forwarding"),
+            actions=_ASK,
+            faults=(0.0, 0.2),
+            redirects=0,
+        ),
+        "ways": Profile(providers=("both", "clouds"), actions=_ASK, faults=(0.0, 0.2), redirects=0.4),
+        "faults": Profile(providers=("both",), faults=(0.6, 0.9), redirects=0.1),
+        "consent": Profile(providers=("found",), hostile=0.6, restart=0.5, faults=(0.0,), redirects=0),
+        "at rest": Profile(
+            providers=("both",),
+            actions=MappingProxyType({"again": 3, "run": 2, "related": 1, "follow": 1}),
+            faults=(0.0, 0.4),
+            redirects=0,
+            restart=0.6,
+        ),
+        "loosening": Profile(
+            documents=("project's rule", "by name", "secret", "never", "user's rule"),
+            hostile=1.0,
+            actions=MappingProxyType({"run": 3, "configure": 1, "quoted": 1}),
+            faults=(0.0,),
+            redirects=0,
+        ),
+    }
+)
