@@ -319,6 +319,9 @@ class PrivacySettings(_Table):
     rules: RuleFiles = Field(
         default=(), description="files of rules as gitleaks reads them, from the folder of this file on"
     )
+    require_ledger: bool = Field(
+        default=False, description="let nothing leave the machine that cannot be written into the egress ledger before"
+    )
 
 
 class Limit(_Table):
@@ -392,6 +395,7 @@ class _ProjectPrivacy(_Table):
     private: Patterns = ()
     never: Patterns = ()
     on_secret: Literal["local", "redact", "refuse"] | None = None
+    require_ledger: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -650,7 +654,9 @@ class _Merge:
             privacy = _table(table.pop("privacy", {}), f"{path}: privacy")
             for key in [key for key in privacy if key not in _ProjectPrivacy.model_fields]:
                 del privacy[key]
-                self._ignore(source, f"privacy.{key}", "a project can only forbid: private, never, on_secret")
+                self._ignore(
+                    source, f"privacy.{key}", f"a project can only forbid: {', '.join(_ProjectPrivacy.model_fields)}"
+                )
             for key in table:
                 self._ignore(source, key, "a project can only forbid, under [privacy]")
             self._tighten(validate(_ProjectPrivacy, privacy, source=source, text=text), source)
@@ -700,6 +706,8 @@ class _Merge:
                 changes[field] = tuple(dict.fromkeys(old + new))
         if more.on_secret is not None and _ON_SECRET.index(more.on_secret) > _ON_SECRET.index(now.on_secret):
             changes["on_secret"] = more.on_secret
+        if more.require_ledger and not now.require_ledger:
+            changes["require_ledger"] = True
         self._set_privacy(changes, source)
 
     def _set_privacy(self, changes: Mapping[str, Any], source: str) -> None:

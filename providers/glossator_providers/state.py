@@ -85,7 +85,9 @@ class State:
         self.active: Counter[Who] = Counter()
         self.reserved = Reserved()
         self.budgets = budgets or Budgets()
+        self.limited = bool(self.budgets)  # asked several times a request
         self.listeners: list[Listener] = []
+        self.troubles: list[Callable[[], str | None]] = []  # who else may have something that the user should know
         self._ledger = ledger
         self._learns = learns
         self._recalled = False
@@ -102,7 +104,7 @@ class State:
         if self._learns and not self._recalled and self._ledger is not None:
             self._recalled = True
             self.adaptive.recall(await self._ledger.learned())
-        if self.budgets and self._ledger is not None:
+        if self.limited and self._ledger is not None:
             now, reading, over = self._now(), next(self._readings), tuple(self._over)
             day = await self._ledger.spent(begins(Period.DAY, now))
             month = await self._ledger.spent(begins(Period.MONTH, now))
@@ -116,7 +118,7 @@ class State:
 
     def allows(self, provider: Provider, estimate: cost.Estimate, *, local: bool) -> Verdict:
         """Say whether the budgets allow a request that costs *estimate* at most, with all that is under way."""
-        if not self.budgets:
+        if not self.limited:
             return Verdict()
         spending = self.reserved.added_to(self._spending)
         return check(self.budgets, spending, estimate, provider=provider.name, local=local)
@@ -126,7 +128,8 @@ class State:
         notices = [notice for verdict in verdicts for notice in verdict.notices]
         told = self._reminders.fresh(notices, today=self._now().date()) if notices else ()
         problems = (self.limiter.problem, self._ledger.problem if self._ledger is not None else None)
-        others = [*warnings, *(problem for problem in problems if problem)]
+        told_by = (*problems, *(trouble() for trouble in self.troubles))
+        others = [*warnings, *(problem for problem in told_by if problem)]
         fresh = tuple(one for one in dict.fromkeys(others) if one not in self._told)
         self._told.update(fresh)
         return told + fresh
@@ -157,7 +160,7 @@ class State:
     def began(self, provider: Provider, estimate: cost.Estimate, *, local: bool) -> int:
         """Note an attempt that begins now, and reserve what it may cost; return the number by which `ended` knows it."""
         self.active[provider.name, provider.model] += 1
-        return self.reserved.hold(provider.name, estimate) if self.budgets and not local else -1
+        return self.reserved.hold(provider.name, estimate) if self.limited and not local else -1
 
     def ended(self, end: Ended) -> None:
         """Learn from an attempt that is over, and write it down."""

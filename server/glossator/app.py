@@ -30,12 +30,14 @@ from glossator.tasks.explanations import Explanations
 from glossator.tasks.fix import fix
 from glossator.tasks.refactor import refactor
 from glossator.tasks.task import Ask, Author, Explanation, Proposal, Refusal, TaskEvent, TaskName
+from glossator_providers import cost
 from glossator_providers.adaptive import Lesson, Outcome
 from glossator_providers.breaker import Thresholds
 from glossator_providers.budget import budgets
 from glossator_providers.catalog import Provider
 from glossator_providers.config import Config, Loaded, load, policy, providers, quota, standard_sources
 from glossator_providers.discovery import find_local, together
+from glossator_providers.egress_ledger import EGRESS_FOLDER, EgressLedger
 from glossator_providers.embedded import Embedded
 from glossator_providers.errors import NoProvider, PolicyRefusal
 from glossator_providers.model import (
@@ -124,8 +126,14 @@ class Application:
         self._clock = clock
         self._remembered = Remembered(state_folder(environment))
         self._policy = replace(policy(loaded.config), cloud_allowed=self._remembered.allowed(roots))
-        self._transport = Transport(trusted_hosts=self._policy.trusted_hosts)
+        egress = EgressLedger(
+            state_folder(environment) / EGRESS_FOLDER,
+            required=loaded.config.privacy.require_ledger,
+            price=lambda usage, provider, at: cost.account(usage, provider, at=at),
+        )
+        self._transport = Transport(trusted_hosts=self._policy.trusted_hosts, ledger=egress)
         self.state = _state(loaded.config, environment, clock=clock)
+        self.state.troubles.append(lambda: egress.problem)
         self._embedded = Embedded(environment=environment)
         self._files = LocalFiles()
         self._looking = threading.Lock()

@@ -19,6 +19,7 @@ from glossator.cli import (
     explain,
     failures,
     fix,
+    ledger,
     providers,
     refactor,
     serve,
@@ -47,6 +48,7 @@ cli.command("why")(why.why)
 cli.command("providers")(providers.providers)
 cli.command("doctor")(doctor.doctor)
 cli.command("usage")(usage.usage)
+cli.add_typer(ledger.group, name="ledger")
 cli.add_typer(config.group, name="config")
 
 

@@ -40,7 +40,7 @@ def usage(
     """Show what was asked of whom, what it cost, how long it took and how it ended; opens no connection."""
     if by not in get_args(By):
         raise failures.UsageError(f"--by {by}: there are {', '.join(get_args(By))}")
-    first, begins = _beginning(since, today=datetime.now(tz=UTC).astimezone().date())
+    first, begins = beginning(since, today=datetime.now(tz=UTC).astimezone().date())
     summary, problem = asyncio.run(read(cast("By", by), begins))
     if as_json:
         rows = [_as_object(line) for line in summary.lines]
@@ -60,7 +60,7 @@ def usage(
 _SPLIT = " in a comparison of two providers ([router] split)"
 
 
-def _beginning(since: str, *, today: date) -> tuple[date, datetime]:
+def beginning(since: str, *, today: date) -> tuple[date, datetime]:
     """Return the day that is meant, and when it began here; raises UsageError."""
     try:
         days = _DAYS.fullmatch(since)
