@@ -226,7 +226,7 @@ class Router:
         await self.state.refresh()
         await self._look_up(request)
         tokens: int | None = None
-        if self.state.budgets or any(provider.limits.tokens_per_minute for provider in self.providers):
+        if self.state.limited or any(provider.limits.tokens_per_minute for provider in self.providers):
             tokens = cost.tokens_of(request)
         plan = self._parted(self._plan(request, cleared, tokens=tokens, news=True), request)
         if not plan.candidates:
@@ -238,15 +238,14 @@ class Router:
 
     async def _look_up(self, request: Request) -> None:
         """Find prices and windows that are published, where the order depends on them: that imports a large module."""
+        priced, large = self._by_price or self.state.limited, size_of(request) > _LARGE
+        if not (priced or large):
+            return
         wanted = [provider for provider in self.providers if not self._is_local(provider) and provider.model]
         if request.model is not None:
             wanted = [replace(provider, model=request.model) for provider in wanted]
-        prices = [
-            one
-            for one in wanted
-            if (self._by_price or self.state.budgets) and (one.name, one.model) not in self._prices
-        ]
-        windows = [one for one in wanted if size_of(request) > _LARGE and (one.name, one.model) not in self._windows]
+        prices = [one for one in wanted if priced and (one.name, one.model) not in self._prices]
+        windows = [one for one in wanted if large and (one.name, one.model) not in self._windows]
         if prices or windows:
             await asyncio.to_thread(self._find, prices, windows)
 
@@ -276,12 +275,13 @@ class Router:
             if reason is None and provider.toy and not self._is_wanted(provider, request):
                 reason = "it is a toy, asked only by its name"
             if reason is None:
-                estimate = self._estimate(asked, request, provider)
-                verdict = self.state.allows(provider, estimate, local=self._is_local(provider))
+                local = self._is_local(provider)
+                estimate = self._estimate(asked, request, provider, local=local)
+                verdict = self.state.allows(provider, estimate, local=local)
                 reason = verdict.refusal
                 verdicts.append(verdict)
                 if reason is None:
-                    candidates.append(self._candidate(provider, estimate))
+                    candidates.append(self._candidate(provider, estimate, local=local))
             if reason is not None:
                 refused.append((provider, reason))
         first = next((name for name in (request.provider, self.preferred) if name is not None), None)
@@ -295,11 +295,11 @@ class Router:
         )
         return _Plan(asked, arranged.candidates, route)
 
-    def _candidate(self, provider: Provider, estimate: cost.Estimate) -> Candidate:
+    def _candidate(self, provider: Provider, estimate: cost.Estimate, *, local: bool) -> Candidate:
         who = (provider.name, provider.model)
         return Candidate(
             provider,
-            self._is_local(provider),
+            local,
             health=self.state.health.view(who),
             dollars=estimate.dollars,
             context_tokens=provider.capabilities.context_tokens or self._windows.get(who),
@@ -307,10 +307,10 @@ class Router:
             available=self.state.available(provider, tokens=estimate.input_tokens + estimate.output_tokens),
         )
 
-    def _estimate(self, asked: Asked, request: Request, provider: Provider) -> cost.Estimate:
+    def _estimate(self, asked: Asked, request: Request, provider: Provider, *, local: bool) -> cost.Estimate:
         """Say what a request may cost at most, as far as prices are at hand."""
         answered = request.max_tokens or provider.max_tokens
-        if self._is_local(provider):
+        if local:
             return cost.Estimate(asked.input_tokens, answered, 0.0)
         price = self._prices.get((provider.name, provider.model))
         dollars = None if price is None else (price[0] * asked.input_tokens + price[1] * answered) / 1e6
@@ -353,7 +353,7 @@ class Router:
         request, state = turn.request, self.state
         provider = candidate.provider if alone else self._hurried(turn, candidate)
         yield Chosen(provider.name, provider.model, candidate.local)
-        estimate = self._estimate(turn.plan.asked, request, provider)
+        estimate = self._estimate(turn.plan.asked, request, provider, local=candidate.local)
         tokens = estimate.input_tokens + estimate.output_tokens if provider.limits.tokens_per_minute else 0
         longest = turn.until - self._clock() if alone else self._patience.elsewhere
         wait = state.limiter.expected(provider, tokens)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import json
 from collections.abc import Iterable, Iterator
@@ -136,6 +137,7 @@ def is_trusted(host: str, trusted_hosts: Iterable[str]) -> bool:
     return bool(wanted) and any(_normal_host(trusted) == wanted for trusted in trusted_hosts)
 
 
+@functools.lru_cache(maxsize=256)  # of the same few providers, many times a request
 def _normal_host(host: str) -> str:
     text = host.strip().strip("[]").rstrip(".").casefold()
     try:
