@@ -50,7 +50,7 @@ FLOORS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"answer", "handbook", "verify"}),
         frozenset({"tasks"}),
         frozenset({"lsp"}),
-        frozenset({"app", "status", "looks"}),
+        frozenset({"app", "preview", "status", "looks"}),
         frozenset({"cli", "__main__"}),
     ),
 }

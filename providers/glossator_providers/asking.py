@@ -16,6 +16,7 @@ from glossator_providers import allowances, capabilities, dialects, published
 from glossator_providers.auth import signed
 from glossator_providers.catalog import Provider
 from glossator_providers.dialects import Dialect
+from glossator_providers.dialects.dialect import Payload
 from glossator_providers.errors import EgressDenied, GlossatorError, Kind, ProviderError
 from glossator_providers.framing import splitter
 from glossator_providers.model import (
@@ -220,6 +221,11 @@ class Asking:
                 Kind.FORBIDDEN, f"its model {model} runs on another machine, and this may not leave this one"
             )
         return replace(provider, model=model)
+
+
+def written(request: Request, provider: Provider) -> Payload:
+    """Return a request as this provider would get it, all but its address and its signature."""
+    return dialects.get(provider.row.dialect).encode(capabilities.fitting(request, provider), provider)
 
 
 async def _read(

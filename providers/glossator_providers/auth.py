@@ -88,6 +88,25 @@ def sign(
         raise _refusal(provider, str(error)) from error
 
 
+def describe_key(provider: Provider) -> tuple[tuple[str, str], ...]:
+    """Return the headers that would authorise a call, with words in place of the key; fetches no key and runs no command."""
+    if provider.key is None:
+        signed_by_aws = provider.row.auth == "aws" and not provider.local
+        return (("authorization", "AWS's signature of this request"),) if signed_by_aws else ()
+    words = f"(the key from {provider.key.source})"
+    key = provider.key
+    by_token = key.ready and (
+        _is_token_of_anthropic(key)
+        if provider.row.auth == "x-api-key"
+        else provider.row.auth == "api-key" and _is_token(key)
+    )
+    if provider.row.auth == "google" and provider.project is None:
+        return (("x-goog-api-key", words),)
+    if provider.row.auth in ("x-api-key", "x-goog-api-key", "api-key") and not by_token:
+        return ((provider.row.auth, words),)
+    return (("authorization", f"Bearer {words}"), *((name, str(value)) for name, value in _payer(provider)))
+
+
 def _payer(provider: Provider) -> Headers:
     """Return the headers that say who of several pays, https://platform.openai.com/docs/api-reference/authentication.
 

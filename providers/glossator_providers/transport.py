@@ -45,6 +45,7 @@ _LEFT_SECONDS = 0.25
 _OWN_HEADERS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "upgrade", "te"}
 )
+_ALWAYS = (("accept-encoding", "identity"), ("user-agent", "glossator"))
 _KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"})
 _HOST = re.compile(r"[a-z0-9.:_-]{1,253}")
 
@@ -239,9 +240,26 @@ def _base(provider: Provider) -> SplitResult:
     return base
 
 
+def destination(provider: Provider, payload: Payload) -> str:
+    """Return the whole address of a request. A path can never lead to another origin: it begins with a slash behind the host.
+
+    Raises EgressDenied or ProviderError where there is none.
+    """
+    base, path = _base(provider), payload.path
+    if not path.startswith("/"):
+        raise EgressDenied("a path that does not begin with a slash could name another host, so nothing was sent")
+    query = ("&" if "?" in path else "?") + base.query if base.query else ""
+    return f"{base.scheme}://{base.netloc}{base.path.rstrip('/')}{path}{query}"
+
+
+def headers_of(payload: Payload) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a request but those of the connection and those that sign it."""
+    return (*_ALWAYS, *payload.headers)
+
+
 async def _headers(call: Call, *, encrypted: bool) -> list[tuple[str, str]]:
     """Return all headers but those of the connection; raises EgressDenied where a key would travel in the clear."""
-    headers = [("accept-encoding", "identity"), ("user-agent", "glossator")]
+    headers = list(_ALWAYS)
     for name, value in (*call.payload.headers, *call.headers):
         if name.lower() in _OWN_HEADERS:
             raise EgressDenied(f"the header {name.lower()} belongs to the connection, so nothing was sent")
@@ -258,16 +276,13 @@ async def _headers(call: Call, *, encrypted: bool) -> list[tuple[str, str]]:
 
 
 def _request(call: Call, base: SplitResult, headers: list[tuple[str, str]], *, near: bool) -> httpx.Request:
-    """Put the request together. A path can never lead to another origin: it begins with a slash behind the host."""
+    """Put the request together; what a URL's reader makes of the address must be the provider's origin."""
     import httpx
 
-    provider, path = call.provider, call.payload.path
-    if not path.startswith("/"):
-        raise EgressDenied("a path that does not begin with a slash could name another host, so nothing was sent")
-    query = ("&" if "?" in path else "?") + base.query if base.query else ""
+    provider = call.provider
     origin = f"{base.scheme}://{base.netloc}"
     try:
-        url = httpx.URL(f"{origin}{base.path.rstrip('/')}{path}{query}")
+        url = httpx.URL(destination(provider, call.payload))
         expected = httpx.URL(origin)
     except httpx.InvalidURL:
         message = "its base_url is no usable address, so it was not asked; correct it in the configuration"

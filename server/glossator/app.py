@@ -21,6 +21,7 @@ from glossator.document import Diagnostic, Point, Region, Snapshot
 from glossator.handbook import Handbook
 from glossator.looks import Clock, look_at_idle
 from glossator.markdown import clean
+from glossator.preview import Preview, as_markdown, sending
 from glossator.shelf import Shelf
 from glossator.status import NOBODY, Status, status_of
 from glossator.tasks.ask import ask as answer_question
@@ -39,7 +40,7 @@ from glossator_providers.config import Config, Loaded, load, policy, providers, 
 from glossator_providers.discovery import find_local, together
 from glossator_providers.egress_ledger import EGRESS_FOLDER, EgressLedger
 from glossator_providers.embedded import Embedded
-from glossator_providers.errors import NoProvider, PolicyRefusal
+from glossator_providers.errors import GlossatorError, NoProvider, PolicyRefusal
 from glossator_providers.model import (
     Answer,
     Answered,
@@ -57,7 +58,7 @@ from glossator_providers.model import (
     Role,
     Text,
 )
-from glossator_providers.privacy import LocalFiles, judge_text
+from glossator_providers.privacy import LocalFiles, is_near, judge_text
 from glossator_providers.privacy.provenance import Places
 from glossator_providers.privacy.redact import Redacted, Restoring, redact
 from glossator_providers.route import Route, Split
@@ -209,22 +210,45 @@ class Application:
     async def run(self, ask: Ask) -> AsyncGenerator[TaskEvent]:
         """Do what was asked; the last event is the result, and closing the iterator cancels."""
         ask = ask if ask.roots else replace(ask, roots=self.roots)
-        trust = self._trusted and ask.trusted
-        toolbox, handbook = self._toolboxes[trust], self._handbooks[trust]
         earlier = tuple(turn.about for turn in ask.turns if turn.about is not None)
         models = _Models(self, whole=_whole(ask.snapshot, *earlier, roots=ask.roots))
-        match ask.task:
-            case TaskName.EXPLAIN:
-                story = explain(ask, handbook=handbook, models=models, explanations=self._explanations)
-            case TaskName.FIX:
-                story = fix(ask, handbook=handbook, toolbox=toolbox, models=models)
-            case TaskName.REFACTOR:
-                story = refactor(ask, toolbox=toolbox, models=models)
-            case TaskName.ASK:
-                story = answer_question(ask, models=models)
-        async with aclosing(story) as events:
+        async with aclosing(self._story(ask, models)) as events:
             async for event in events:
                 yield event
+
+    def _story(self, ask: Ask, models: _Models) -> AsyncGenerator[TaskEvent]:
+        trust = self._trusted and ask.trusted
+        toolbox, handbook = self._toolboxes[trust], self._handbooks[trust]
+        match ask.task:
+            case TaskName.EXPLAIN:
+                return explain(ask, handbook=handbook, models=models, explanations=self._explanations)
+            case TaskName.FIX:
+                return fix(ask, handbook=handbook, toolbox=toolbox, models=models)
+            case TaskName.REFACTOR:
+                return refactor(ask, toolbox=toolbox, models=models)
+            case TaskName.ASK:
+                return answer_question(ask, models=models)
+
+    async def preview(self, ask: Ask) -> Preview:
+        """Say where a task would go and what exactly it would send first; opens no connection, runs checkers as the task does."""
+        ask = replace(ask if ask.roots else replace(ask, roots=self.roots), fresh=True)
+        why = self.why(ask.snapshot)
+        models = _Unasked(self, whole=_whole(ask.snapshot, roots=ask.roots))
+        ended: TaskEvent | None = None
+        try:
+            async with aclosing(self._story(ask, models)) as events:
+                async for event in events:
+                    ended = event
+        except _WouldAskError as found:
+            return models.preview(found.request, why)
+        author = getattr(ended, "author", None)
+        if author is not None:
+            return Preview(why, note=f"No model would be asked: {author.name} has the answer itself")
+        return Preview(why, note=getattr(ended, "message", "No model would be asked"))
+
+    async def describe_preview(self, ask: Ask) -> str:
+        """Return that as a document for the user, in Markdown."""
+        return as_markdown(await self.preview(ask))
 
     async def ask(self, request: Request) -> AsyncGenerator[Event]:
         """Put a request that is about no document to the models; raises what the router raises."""
@@ -409,7 +433,7 @@ class Application:
 
     def _make_offer(self, snapshot: Snapshot) -> Offer:
         route = self.route(_whole(snapshot, roots=self.roots))
-        askable = self._askable(route)
+        askable = self.askable(route)
         if route.candidates:
             return Offer(author_for(route.candidates[0]))
         if askable:
@@ -420,7 +444,7 @@ class Application:
             return Offer(None, Refusal("policy", f"no model on this machine may answer: {because}", rules))
         return Offer(None, Refusal("no-provider", str(NOBODY)))
 
-    def _askable(self, route: Route) -> tuple[Provider, ...]:
+    def askable(self, route: Route) -> tuple[Provider, ...]:
         """Return the clouds that only wait for the user's yes."""
         if route.decision.level is not Level.OPEN or self._policy.cloud_allowed:
             return ()
@@ -434,7 +458,7 @@ class Application:
 
     async def may_use_clouds(self, route: Route) -> bool:
         """Ask the user, once per workspace, where a request can go nowhere but to a cloud that nobody configured."""
-        askable = self._askable(route)
+        askable = self.askable(route)
         return bool(route.candidates) or not askable or await self._allowed(askable)
 
     async def _allowed(self, askable: tuple[Provider, ...]) -> bool:
@@ -528,6 +552,35 @@ class _Models:
     def _like_whole(self, request: Request) -> Request:
         assert self._whole is not None
         return replace(self._whole, provider=request.provider, model=request.model)
+
+
+class _WouldAskError(Exception):
+    """A task has come to where it would ask a model for the first time."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__("a model would be asked now")
+        self.request = request
+
+
+class _Unasked(_Models):
+    """The models for a task that is to show its first request and not to make it."""
+
+    def ask(self, request: Request) -> AsyncGenerator[Event]:
+        raise _WouldAskError(request)
+
+    def preview(self, request: Request, why: Why) -> Preview:
+        route = self.route(request)
+        askable = self._application.askable(route)
+        if not (route.candidates or askable):
+            because = "; ".join(f"{provider.name}: {reason}" for provider, reason in route.refused)
+            return Preview(why, note=f"No model may or can be asked{f' ({because})' if because else ''}")
+        provider = (route.candidates or askable)[0]
+        note = "" if route.candidates else f"{provider.name} would be asked once you have allowed it: {HOW_TO_ALLOW}"
+        near = is_near(provider, self._application.router.policy.trusted_hosts)
+        try:
+            return Preview(why, sending(self._redacted(request).request, provider, local=near), note)
+        except GlossatorError as error:
+            return Preview(why, note=str(error))
 
 
 async def _restored(story: AsyncGenerator[Event], redacted: Redacted) -> AsyncGenerator[Event]:

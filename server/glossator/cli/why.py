@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,9 @@ from glossator.cli.options import AsJson
 
 if TYPE_CHECKING:
     from glossator.app import Why, WhyReason
+    from glossator.document import Region
 
+_PREVIEWED = ("explain", "fix", "ask")
 _SKIPPED = frozenset({".git", ".hg", ".svn"})  # what version control keeps there is no file of the user
 
 
@@ -29,6 +31,13 @@ def why(
             "--range", metavar="L:C-L:C", help="Show only the reasons there; counted from 1, the end exclusive."
         ),
     ] = None,
+    payload: Annotated[
+        bool,
+        typer.Option("--payload", help="Show also what would be sent, to the byte and without the key, for one file."),
+    ] = False,
+    task: Annotated[
+        str, typer.Option("--task", metavar="explain|fix|ask", help="What would be asked, with --payload.")
+    ] = "explain",
     as_json: AsJson = False,
 ) -> int:
     """Say where files would go if you asked about them, and which rules decide it."""
@@ -38,10 +47,42 @@ def why(
     for path in paths:
         if not _exists(path):
             raise failures.UsageError(f"there is nothing at {path}")
+    if payload:
+        if task not in _PREVIEWED:
+            raise failures.UsageError(f"--task {task}: there are {', '.join(_PREVIEWED)}")
+        if len(paths) != 1:
+            raise failures.UsageError("--payload shows one request: name one file")
+        return asyncio.run(_preview(paths[0], wanted, task, as_json=as_json))
     limits = None
     if wanted is not None:
         limits = (wanted.start.line, wanted.start.column, wanted.end.line, wanted.end.column)
     return asyncio.run(_why(paths, limits, as_json=as_json))
+
+
+async def _preview(path: Path, region: Region | None, task: str, *, as_json: bool) -> int:
+    from glossator.cli import problems
+    from glossator.cli.places import open_file, root_of
+    from glossator.cli.work import application
+    from glossator.preview import head_of
+    from glossator.tasks.task import Ask, TaskName
+
+    opened = open_file(path)
+    async with application(root_of(opened.path), discover=False) as product:
+        region = region or opened.snapshot.whole
+        found = () if task == "ask" else await problems.find_problems(opened.snapshot, product.toolbox, region=region)
+        ask = Ask(TaskName(task), opened.snapshot, found[0].region if found else region, found[:1], found)
+        told = await product.preview(ask)
+    sent = told.sending
+    if as_json:
+        shown = None if sent is None else asdict(sent) | {"headers": [list(pair) for pair in sent.headers]}
+        show.as_json(_as_json(path, told.why, list(told.why.reasons)) | {"payload": shown, "note": told.note or None})
+        return failures.DONE
+    _tell(path, told.why, list(told.why.reasons))
+    if told.note:
+        show.say(told.note)
+    if sent is not None:
+        print(show.printable("\n".join(["", *head_of(sent), "", sent.body])))
+    return failures.DONE
 
 
 def _exists(path: Path) -> bool:
