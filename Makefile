@@ -46,9 +46,11 @@ fuzz: .venv/.for-tests
 soak: .venv/.for-tests
 	GLOSSATOR_SOAK=1 $(RUN)/pytest -s tests/providers/test_reliability.py tests/e2e/test_router_processes.py
 
-# Private text and who gets it: `make leak-lab SESSIONS=100000` plays more sessions than ten thousand.
+# Private text and who gets it: `make leak-lab SESSIONS=100000` plays more sessions than ten thousand; then, where this system lets
+# itself be cut off from its network, the whole product with a real Neovim in an internet that is ours.
 leak-lab: .venv/.for-tests
 	PYTHONPATH=tests $(RUN)/python -m leak_lab sessions $(or $(SESSIONS),10000)
+	PYTHONPATH=tests $(RUN)/python -m leak_lab namespace
 
 # Does the leak lab see leaks? The product, broken in every way of its list, must be found out.
 leak-mutants: .venv/.for-tests

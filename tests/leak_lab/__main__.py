@@ -42,12 +42,22 @@ def main() -> int:
     mutants = commands.add_parser("mutants", help="break the product in every way of the list; each must be found out")
     mutants.add_argument("names", nargs="*")
     mutants.add_argument("--workers", type=int, default=4)
+    commands.add_parser("namespace", help="play with a real editor where the internet is ours")
+    commands.add_parser("inside", help="the same, when the namespace is there")
     asked = parser.parse_args()
     match asked.command:
         case "worker":
             return _work(asked.profile, range(asked.first, asked.first + asked.count), until_leak=asked.until_leak)
         case "sessions":
             return report(asked.count, first=asked.first, profile=asked.profile, workers=asked.workers)
+        case "namespace":
+            from leak_lab.namespace import enter
+
+            return enter()
+        case "inside":
+            from leak_lab.namespace import play
+
+            return play()
         case _:
             from leak_lab.mutants import hunt
 

@@ -79,13 +79,13 @@ _ANY_ROUTER = Edit(
 
 MUTANTS: tuple[Mutant, ...] = (
     # where a document lies
-    _mutant("links are not followed", "paths", Edit(_PATHS, "if resolved != spelled:", "if False:"), _NO_INDEX),
+    _mutant("links are not followed", "links", Edit(_PATHS, "if resolved != spelled:", "if False:"), _NO_INDEX),
     _mutant(
         "only where a link leads counts, not its name",
-        "paths",
+        "links",
         Edit(_PATHS, "found = _of_place(spelled, every, policy", "found = _of_place(resolved, every, policy"),
     ),
-    _mutant("hard links count as ordinary files", "paths", Edit(_PATHS, "    if shared:", "    if False:"), _NO_INDEX),
+    _mutant("hard links count as ordinary files", "links", Edit(_PATHS, "    if shared:", "    if False:"), _NO_INDEX),
     _mutant("upper and lower case are told apart", "paths", Edit(_PATTERNS, "return text.lower()", "return text")),
     _mutant(
         "composed and decomposed letters are told apart",
@@ -96,20 +96,20 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a file that is not there is an ordinary one",
-        "paths",
+        "places",
         Edit(
             _PATHS, 'found = [Reason(Level.PRIVATE, "unresolved path", "workspace", uri, clause=clause)]', "found = []"
         ),
     ),
     _mutant(
         "documents that are no files are open",
-        "paths",
+        "places",
         Edit(_PATHS, 'return [Reason(Level.PRIVATE, f"scheme {scheme}", "scheme", uri, clause=clause)]', "return []"),
     ),
-    _mutant("files outside of the workspace are open", "paths", Edit(_PATHS, "    if not inside:", "    if False:")),
+    _mutant("files outside of the workspace are open", "places", Edit(_PATHS, "    if not inside:", "    if False:")),
     _mutant(
         "a folder that begins like the workspace is the workspace",
-        "paths",
+        "places",
         Edit(
             _PATHS,
             'inside = [root for root in roots if path.startswith(root.rstrip("/") + "/")]',
@@ -127,22 +127,26 @@ MUTANTS: tuple[Mutant, ...] = (
     # ignore files
     _mutant(
         "only the ignore file at the top is read",
-        "paths",
+        "ignore files",
         Edit(
             _IGNORE,
             '        listings += _load(kind, folder, depth, shown="/".join([*names[:depth], kind]), files=files)',
             '        listings += _load(kind, folder, depth, shown="/".join([*names[:depth], kind]), files=files) if depth == 0 else []',
         ),
     ),
-    _mutant("what git ignores is open", "paths", Edit(_IGNORE, '    ".rooignore",\n    GIT,\n', '    ".rooignore",\n')),
+    _mutant(
+        "what git ignores is open",
+        "ignore files",
+        Edit(_IGNORE, '    ".rooignore",\n    GIT,\n', '    ".rooignore",\n'),
+    ),
     _mutant(
         "a broken ignore file opens its folder",
-        "paths",
+        "ignore files",
         Edit(_IGNORE, 'return Listing((), "it is not text")', "return Listing(())"),
     ),
     _mutant(
         ".noai is read as a list of patterns",
-        "paths",
+        "ignore files",
         Edit(_IGNORE, 'return Listing((), "the file is there")', "return Listing(())"),
     ),
     _mutant(
@@ -198,6 +202,13 @@ MUTANTS: tuple[Mutant, ...] = (
             'configuration |= {"providers": local["providers"]} if "providers" in local else {}\n'
             "    return Read(replace(settings, trusted=trusted, configuration=configuration)",
         ),
+        Edit(
+            _CONFIG,
+            "        if chosen:\n            self._take(chosen, source=source)\n",
+            '        hosts = settings.get("privacy", {}).get("trusted_hosts", [])\n'
+            '        theirs = {"providers": settings.get("providers", {}), "privacy": {"trusted_hosts": hosts}}\n'
+            "        self._take(theirs, source=source)\n",
+        ),
     ),
     # what a document holds
     _mutant(
@@ -207,7 +218,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _NO_LAST_LOOK,
     ),
     _mutant("a part is judged without the whole document", "contents", _NO_WHOLE),
-    _mutant("copies of private files are open", "paths", _NO_INDEX),
+    _mutant("copies of private files are open", "links", _NO_INDEX),
     _mutant(
         "what the user typed is not looked at",
         "contents",
@@ -291,14 +302,26 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     # the door
-    _mutant("proxies of the environment are used", "ways", Edit(_TRANSPORT, "trust_env=False", "trust_env=True")),
+    _mutant(
+        "proxies of the environment are used",
+        "ways",
+        Edit(
+            _TRANSPORT,
+            "_Doorway(_Backend(resolve, None), near, proxy)",
+            '_Doorway(_Backend(resolve, None), near, proxy or os.environ.get("HTTPS_PROXY"))',
+        ),
+    ),
     _mutant(
         "redirects are followed",
         "ways",
         Edit(
             _TRANSPORT,
-            "raw = await client.send(request, stream=True, auth=None, follow_redirects=False)",
-            "raw = await client.send(request, stream=True, auth=None, follow_redirects=True)",
+            "                raw = await client.send(request, stream=True, auth=None, follow_redirects=False)\n",
+            "                raw = await client.send(request, stream=True, auth=None, follow_redirects=False)\n"
+            "                if 300 <= raw.status_code < 400:\n"
+            '                    to, given = raw.headers["location"], {"content": request.content, "extensions": request.extensions}\n'
+            "                    again = type(request)(request.method, to, headers=request.headers, **given)\n"
+            "                    raw = await client.send(again, stream=True, auth=None)\n",
         ),
     ),
     _mutant(
@@ -333,6 +356,11 @@ MUTANTS: tuple[Mutant, ...] = (
             "    return literal is not None and literal.is_loopback\n",
             '    return literal is not None and (literal.is_loopback or address.startswith("::ffff:"))\n',
         ),
+        Edit(
+            "glossator_providers/catalog.py",
+            "    return (mapped or address).is_loopback\n",
+            "    return (mapped or address).is_loopback or mapped is not None\n",
+        ),
     ),
     _mutant(
         "link-local addresses are this machine",
@@ -341,6 +369,11 @@ MUTANTS: tuple[Mutant, ...] = (
             _TRANSPORT,
             "    return literal is not None and literal.is_loopback\n",
             "    return literal is not None and (literal.is_loopback or literal.is_link_local)\n",
+        ),
+        Edit(
+            "glossator_providers/catalog.py",
+            "    return (mapped or address).is_loopback\n",
+            "    return (mapped or address).is_loopback or address.is_link_local\n",
         ),
     ),
     _mutant(

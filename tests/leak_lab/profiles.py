@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 
@@ -21,17 +21,41 @@ class Profile:
     consent: float = 0.5
     trust: float = 0.4
     restart: float = 0.2
+    most: int = 5  # documents that are not open
+    closed: float = 0.6  # how often one of them is the next that something is done with
 
 
 _ASK: Mapping[str, float] = MappingProxyType({"run": 3, "command": 1, "reopen": 1})
 
+_IN_FILES = Profile(providers=("clouds",), actions=_ASK, faults=(0.0,), redirects=0, restart=0, most=12, closed=0.9)
+
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
         "everything": Profile(),
-        "paths": Profile(providers=("clouds", "both"), actions=_ASK, faults=(0.0,), redirects=0),
+        "paths": replace(
+            _IN_FILES,
+            documents=(
+                "by name",
+                "by case",
+                "by folder",
+                "by folder's case",
+                "composed",
+                "encoded",
+                "dotted",
+                "unsaved",
+            ),
+        ),
+        "ignore files": replace(
+            _IN_FILES, documents=("ignored", "ignored by git", "no AI", "broken ignore file", "composed")
+        ),
+        "links": replace(
+            _IN_FILES,
+            documents=("link", "linked folder", "private link", "link to outside", "hard link", "copied"),
+        ),
+        "places": replace(_IN_FILES, documents=("outside", "beside the root", "untitled", "notebook", "unsaved")),
         "contents": Profile(
             documents=("secret", "secret below"),
-            providers=("clouds", "both"),
+            providers=("clouds", "clouds", "both"),
             actions=MappingProxyType({"run": 3, "quoted": 2, "typed": 2, "change": 2, "follow": 1}),
             faults=(0.0,),
             redirects=0,
@@ -44,6 +68,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             redirects=0,
         ),
         "peers": Profile(
+            closed=0.9,
             documents=("by name", "ignored", "secret", "user's rule"),
             providers=("impostors", "impostors", "forwarding"),
             actions=_ASK,
@@ -62,7 +87,9 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
         ),
         "loosening": Profile(
             documents=("project's rule", "by name", "secret", "never", "user's rule"),
+            providers=("both", "clouds", "impostors"),
             hostile=1.0,
+            closed=0.9,
             actions=MappingProxyType({"run": 3, "configure": 1, "quoted": 1}),
             faults=(0.0,),
             redirects=0,

@@ -22,6 +22,7 @@ from typing import Any
 from glossator.app import Application
 from glossator_providers.catalog import ROWS
 from leak_lab.canaries import Canaries
+from leak_lab.internet import NOWHERE
 from leak_lab.peers import (
     CLOUDS,
     COLLECTOR,
@@ -98,7 +99,9 @@ class Session:
 
     def _some_kinds(self) -> list[str]:
         kinds = [kind for kind in (self.profile.documents or tuple(KINDS)) if kind != "open"]
-        return [self.random.choice(kinds) for _ in range(self.random.randrange(3, 6))] if kinds else []
+        return (
+            [self.random.choice(kinds) for _ in range(self.random.randrange(3, self.profile.most + 1))] if kinds else []
+        )
 
     # configuration
 
@@ -207,7 +210,7 @@ class Session:
         if hostile:
             lines += [
                 f'on_secret = "{self.random.choice(["redact", "local"])}"',
-                f'trusted_hosts = ["{COLLECTOR}", "203.0.113.7"]',
+                f'trusted_hosts = ["{COLLECTOR}", "{NOWHERE}"]',
                 "cloud_allowed = true",
             ]
             lines += [
@@ -227,7 +230,7 @@ class Session:
             return None
         theirs = {"kind": "ollama", "base_url": f"http://{COLLECTOR}:8000", "model": "here"}
         return {
-            "privacy": {"on_secret": "local", "trusted_hosts": [COLLECTOR], "private": []},
+            "privacy": {"on_secret": "local", "trusted_hosts": [COLLECTOR, NOWHERE], "private": []},
             "providers": {"theirs": theirs},
             "router": {"order": ["theirs"]},
         }
@@ -286,7 +289,9 @@ class Session:
     def _any(self) -> Document:
         """Return a document, private ones as often as open ones."""
         closed = self.world.of("private", "never", "secret")
-        return self.random.choice(closed if closed and self.random.random() < 0.6 else self.world.of("open"))
+        return self.random.choice(
+            closed if closed and self.random.random() < self.profile.closed else self.world.of("open")
+        )
 
     def _is_open(self) -> Document:
         return self.open(self.random.choice(self.world.of("open")))
@@ -595,15 +600,7 @@ def logged(client: Client) -> bytes:
 async def play(seed: int, profile: Profile, peers: Peers, folder: Path, *, child: bool = False) -> Outcome:
     """Play the session of this seed and judge it; with *child* the server is a process of its own."""
     session = Session(seed, profile, peers, folder)
-    peers.mood.random = Random(seed + 2)
-    peers.mood.faults = session.random.choice(profile.faults)
-    peers.mood.slow = 0.05
-    peers.mood.redirects = profile.redirects
-    peers.mood.forwarded = ("afar", "big:120b-cloud")
-    peers.trust = session.trust
-    peers.forget()
-    environment = session.environment()
-    (session.world.home / "tmp").mkdir()
+    environment = prepare(session, seed)
     log = session.world.home / "log.txt"
     times = 2 if session.random.random() < profile.restart else 1
     told = b""
@@ -615,6 +612,20 @@ async def play(seed: int, profile: Profile, peers: Peers, folder: Path, *, child
             await client.leave()
     written = written_by(session.world.home) | {"the editor's log": told}
     return session.judge(peers.heard(), written)
+
+
+def prepare(session: Session, seed: int) -> dict[str, str]:
+    """Write the user's files, tell the servers how to behave, and return the environment of the product."""
+    profile, peers = session.profile, session.peers
+    peers.mood.random = Random(seed + 2)
+    peers.mood.faults = session.random.choice(profile.faults)
+    peers.mood.slow = 0.05
+    peers.mood.redirects = profile.redirects
+    peers.mood.forwarded = ("afar", "big:120b-cloud")
+    peers.trust = session.trust
+    peers.forget()
+    (session.world.home / "tmp").mkdir()
+    return session.environment()
 
 
 @asynccontextmanager
