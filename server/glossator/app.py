@@ -104,6 +104,23 @@ class Why:
     redactions: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What may leave the machine from a workspace.
+
+    Clouds that are `configured` may be used everywhere; those that were only `found` by their key, where `clouds_allowed`.
+    """
+
+    clouds_allowed: bool
+    configured: tuple[str, ...]
+    found: tuple[str, ...]
+    other_workspaces: int
+    on_secret: str
+    private: tuple[str, ...]
+    never: tuple[str, ...]
+    trusted_hosts: tuple[str, ...]
+
+
 class Application:
     """The product without a front; made by `build`, closed by `aclose`.
 
@@ -126,7 +143,8 @@ class Application:
         self._trusted = trusted
         self._clock = clock
         self._remembered = Remembered(state_folder(environment))
-        self._policy = replace(policy(loaded.config), cloud_allowed=self._remembered.allowed(roots))
+        self._consented = self._remembered.allowed(roots)  # as it was read last
+        self._policy = replace(policy(loaded.config), cloud_allowed=self._consented)
         egress = EgressLedger(
             state_folder(environment) / EGRESS_FOLDER,
             required=loaded.config.privacy.require_ledger,
@@ -203,12 +221,52 @@ class Application:
         if remember:
             self._remembered.allow(self.roots)
         self._policy = replace(self._policy, cloud_allowed=True)
+        self._use_policy()
+
+    def revoke_clouds(self) -> None:
+        """Let those clouds be used no more in this workspace, before the user says yes again; raises OSError."""
+        self._remembered.revoke(self.roots)
+        self._policy = replace(self._policy, cloud_allowed=False)
+        self._use_policy()
+
+    @property
+    def remembers_clouds(self) -> bool:
+        """Whether the user's yes to clouds in this workspace is written down."""
+        return self._remembered.allowed(self.roots)
+
+    def privacy(self) -> Allowed:
+        """Say what may leave the machine from this workspace."""
+        self._follow_consent()
+        near = self._policy.trusted_hosts
+        far = [provider for provider in self.router.providers if not is_near(provider, near)]
+        return Allowed(
+            clouds_allowed=self._policy.cloud_allowed,
+            configured=tuple(provider.name for provider in far if not provider.found),
+            found=tuple(provider.name for provider in far if provider.found),
+            other_workspaces=self._remembered.others(self.roots),
+            on_secret=self._policy.on_secret,
+            private=self._policy.private,
+            never=self._policy.never,
+            trusted_hosts=self._policy.trusted_hosts,
+        )
+
+    def _follow_consent(self) -> None:
+        """Take into account what the user has allowed or revoked meanwhile, in another editor or on the command line."""
+        remembered = self._remembered.allowed(self.roots)
+        if remembered is not self._consented:
+            self._consented = remembered
+            self._policy = replace(self._policy, cloud_allowed=remembered)
+            self._use_policy()
+
+    def _use_policy(self) -> None:
+        self._consented = self._remembered.allowed(self.roots)
         self.router.policy = self._policy
         self._local_router.policy = self._policy
         self._offers.clear()
 
     async def run(self, ask: Ask) -> AsyncGenerator[TaskEvent]:
         """Do what was asked; the last event is the result, and closing the iterator cancels."""
+        self._follow_consent()
         ask = ask if ask.roots else replace(ask, roots=self.roots)
         earlier = tuple(turn.about for turn in ask.turns if turn.about is not None)
         models = _Models(self, whole=_whole(ask.snapshot, *earlier, roots=ask.roots))
@@ -252,6 +310,7 @@ class Application:
 
     async def ask(self, request: Request) -> AsyncGenerator[Event]:
         """Put a request that is about no document to the models; raises what the router raises."""
+        self._follow_consent()
         async with aclosing(_Models(self, whole=None).ask(request)) as events:
             async for event in events:
                 yield event
@@ -317,6 +376,7 @@ class Application:
 
     def why(self, snapshot: Snapshot) -> Why:
         """Say how far a document may travel, by which rules, and who would be asked; opens no connection."""
+        self._follow_consent()
         route = self.route(_whole(snapshot, roots=self.roots))
         decision = judge_text(snapshot.uri, snapshot.text, policy=self._policy, roots=self.roots, files=self._files)
         if decision.level is not route.decision.level:

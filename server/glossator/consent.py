@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 from glossator_providers.catalog import Provider
@@ -17,7 +17,7 @@ Consent = Callable[[str], Awaitable[bool]]
 
 HOW_TO_ALLOW = (
     "configure the provider in config.toml, or allow it once for this workspace: in the editor when asked, "
-    "on the command line with --allow-cloud"
+    "on the command line with --allow-cloud or `glossator privacy allow`"
 )
 
 
@@ -33,19 +33,30 @@ class Remembered:
 
     def allow(self, roots: tuple[str, ...]) -> None:
         """Remember a yes. Where that cannot be written the user is asked again next time."""
-        if not roots:
-            return
-        kept = sorted({*self._read(), _name(roots)})
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".consent-")  # made with mode 0600
-            try:
-                with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                    json.dump({"version": 1, "clouds_allowed": kept}, file)
-                Path(name).replace(self._path)
-            except OSError:
-                Path(name).unlink(missing_ok=True)
-                raise
+        if roots:
+            with contextlib.suppress(OSError):
+                self._write({*self._read(), _name(roots)})
+
+    def revoke(self, roots: tuple[str, ...]) -> None:
+        """Forget a yes. Raises OSError where that cannot be written: a yes that goes on must not look like a no."""
+        kept = self._read()
+        if roots and _name(roots) in kept:
+            self._write(kept - {_name(roots)})
+
+    def others(self, roots: tuple[str, ...]) -> int:
+        """Return in how many other workspaces the user has said yes."""
+        return len(self._read() - {_name(roots)})
+
+    def _write(self, kept: Iterable[str]) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".consent-")  # made with mode 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                json.dump({"version": 1, "clouds_allowed": sorted(kept)}, file)
+            Path(name).replace(self._path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
 
     def _read(self) -> frozenset[str]:
         try:

@@ -19,7 +19,9 @@ from glossator.cli import (
     explain,
     failures,
     fix,
+    forget,
     ledger,
+    privacy,
     providers,
     refactor,
     serve,
@@ -48,6 +50,8 @@ cli.command("why")(why.why)
 cli.command("providers")(providers.providers)
 cli.command("doctor")(doctor.doctor)
 cli.command("usage")(usage.usage)
+cli.command("forget")(forget.forget)
+cli.add_typer(privacy.group, name="privacy")
 cli.add_typer(ledger.group, name="ledger")
 cli.add_typer(config.group, name="config")
 
