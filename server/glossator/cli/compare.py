@@ -13,7 +13,7 @@ import typer
 from glossator.cli import failures, show
 from glossator.cli.options import AllowCloud, AsJson, Checker, FileAt, Instruction, Untrusted
 from glossator.cli.usage import amount
-from glossator.tasks.task import Ask, Author, Explanation, Proposal, Refusal, Result, State, TaskName
+from glossator.tasks.task import Ask, Author, Explanation, Proposal, Refusal, Result, Review, State, TaskName
 from glossator.verify import describe
 from glossator_providers import published
 from glossator_providers.budget import money
@@ -216,6 +216,8 @@ def _show_answer(run: _Run, *, name: str) -> None:
             show.explanation(run.result)
         case Proposal():
             show.proposal(run.result, name=name)
+        case Review():
+            show.say(run.result.summary)
         case Refusal():
             show.say(run.result.message)
 
@@ -242,9 +244,7 @@ def _tell(runs: Sequence[_Run]) -> None:
     console.print()
     console.print(table)
     console.print()
-    console.print(
-        Text("first, whole: seconds to the first token, and to the end of all tries and checks", style="dim")
-    )
+    console.print(Text("first, whole: seconds to the first token, and to the end of all tries and checks", style="dim"))
     console.print(Text("in, out: tokens of all requests that it took", style="dim"))
 
 
@@ -255,6 +255,8 @@ def _verdict(result: Result) -> str:
             return f"{number:,} word{'s'[: number != 1]}"
         case Proposal():
             return describe(result.verdict) or result.verdict.state.value
+        case Review():
+            return result.summary
         case Refusal():
             return result.message
 
@@ -286,7 +288,7 @@ def _exit_code(runs: Sequence[_Run], refusal: Refusal | None) -> int:
 
 def _is_usable(result: Result) -> bool:
     match result:
-        case Explanation():
+        case Explanation() | Review():
             return True
         case Proposal():
             return result.verdict.state in {State.FIXED, State.UNKNOWN}
