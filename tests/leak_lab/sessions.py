@@ -39,7 +39,7 @@ from leak_lab.profiles import Profile
 from leak_lab.workspaces import KINDS, Builder, Document, Workspace, key, secret
 from lsp_client import PYTHON, Client, Editor, Failed, in_process, spawn
 
-_WAIT = 20.0  # seconds; nothing of a session takes so long
+_WAIT = 60.0  # seconds; on a busy machine, several providers that fail one after the other take a while
 _ALLOW = "Allow in this workspace"
 _ABLE: dict[str, Any] = {
     "workspace": {"applyEdit": True, "configuration": True},
@@ -119,6 +119,10 @@ class Session:
             if kind in self.peers.clouds and url in {None, OTHERS.get(kind)}:
                 plan.keys[kind] = plan.environment[f"KEY_OF_{name.upper()}"] = key(self.canaries, kind)
                 lines.append(f'key_env = "KEY_OF_{name.upper()}"')
+            elif kind in {"lmstudio", "vllm", "llamacpp"}:
+                lines.append(
+                    'key_env = "NO_SUCH_KEY"'
+                )  # at another address than usual they must be told which key is theirs
             elif name == "cloud_bare":  # a key that would be readable on the way
                 plan.environment["KEY_BARE"] = key(self.canaries, "no cloud")
                 lines.append('key_env = "KEY_BARE"')
@@ -341,6 +345,11 @@ class Session:
 
     async def _end(self, client: Client, job: str) -> None:
         await client.until(lambda: job in _ended(client), _WAIT)
+        broken = [
+            one["error"]["message"] for one in _ends(client) if (one.get("error") or {}).get("code") == "no-application"
+        ]
+        if broken:  # a product that does not run leaks nothing, and proves nothing
+            raise RuntimeError(broken[0])
 
     async def run(self, client: Client) -> None:
         """Begin a task about any document, of any provider at times."""
@@ -579,7 +588,11 @@ def _without_key(data: bytes, key: str) -> bytes:
 
 
 def _ended(client: Client) -> set[str]:
-    return {one["job"] for one in client.heard("glossator/stream") if one["kind"] == "end"}
+    return {one["job"] for one in _ends(client)}
+
+
+def _ends(client: Client) -> list[dict[str, Any]]:
+    return [one for one in client.heard("glossator/stream") if one["kind"] == "end"]
 
 
 def written_by(home: Path, configuration: str = "config.toml") -> dict[str, bytes]:
