@@ -536,7 +536,11 @@ async def test_what_the_user_did_with_a_change_is_learned(room: Room) -> None:
         run = await room.application.asked()
         run.route()
         run.propose(room.editor.texts[URI] + "y = 2\n")
-        await room.client.notification("glossator/preview", lambda told, job=job: told["job"] == job)
+
+        def is_its(told: dict[str, Any], job: str = job) -> bool:
+            return bool(told["job"] == job)
+
+        await room.client.notification("glossator/preview", is_its)
         room.client.notify(f"glossator/{verdict}", {"job": job})
         while len(room.application.settled) < len(learned):
             await room.settle()
