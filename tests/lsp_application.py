@@ -73,6 +73,8 @@ class Run:
 class Application:
     """Satisfies `glossator.lsp.application.Application`."""
 
+    clouds_allowed = False
+
     def __init__(self) -> None:
         self.runs: asyncio.Queue[Run] = asyncio.Queue()
         self.offered: Offer = Offer()
@@ -128,6 +130,18 @@ class Application:
 
     def why(self, snapshot: Snapshot, /) -> Any:
         return {"path": snapshot.uri, "level": "open", "reasons": [], "route": ["ollama"]}
+
+    async def describe_preview(self, ask: Ask, /) -> str:
+        return f"# Where would this go?\n\nNothing was sent.\n\nPOST about {ask.snapshot.uri}\n"
+
+    def privacy(self) -> Any:
+        return {"cloudsAllowed": self.clouds_allowed, "configured": ["work"], "found": ["openai"]}
+
+    def allow_clouds(self, *, remember: bool) -> None:
+        self.clouds_allowed = remember
+
+    def revoke_clouds(self) -> None:
+        self.clouds_allowed = False
 
     async def status(self) -> Any:
         return {

@@ -89,5 +89,10 @@
   (interactive)
   (glossator--run "glossator.why"))
 
+(defun glossator-privacy ()
+  "Show what may leave the machine from this workspace, and change it."
+  (interactive)
+  (glossator--send "glossator.privacy" []))
+
 (provide 'glossator-eglot)
 ;;; glossator-eglot.el ends here

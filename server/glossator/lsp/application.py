@@ -56,6 +56,22 @@ class Application(Protocol):
         """Return the privacy decision of a document with its reasons."""
         ...
 
+    async def describe_preview(self, ask: Ask, /) -> str:
+        """Return where a task would go and what it would send, in Markdown; asks nobody."""
+        ...
+
+    def privacy(self) -> Any:
+        """Return what may leave the machine from this workspace."""
+        ...
+
+    def allow_clouds(self, *, remember: bool) -> None:
+        """Let the clouds that were found by their keys be used in this workspace."""
+        ...
+
+    def revoke_clouds(self) -> None:
+        """Let them be used no more; raises OSError."""
+        ...
+
     async def status(self) -> Any:
         """Return the providers and how they are."""
         ...

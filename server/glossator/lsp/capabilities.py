@@ -17,6 +17,7 @@ COMMANDS = (
     "glossator.cancel",
     "glossator.status",
     "glossator.why",
+    "glossator.privacy",
     "glossator.apply",
     "glossator.selectProvider",
     "glossator.resetProvider",

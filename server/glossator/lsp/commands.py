@@ -15,7 +15,7 @@ from glossator.lsp.connection import Connection, plain
 from glossator.lsp.convert import move
 from glossator.lsp.jobs import Job, Jobs, follow_up
 from glossator.lsp.progress import one_line
-from glossator.lsp.protocol import AskParams, JobParams, RunParams, VerdictParams, WhyParams
+from glossator.lsp.protocol import AskParams, JobParams, RunParams, VerdictParams
 from glossator.lsp.selection import Selection
 from glossator.session import Pending
 from glossator.tasks.task import Ask, TaskName
@@ -40,7 +40,6 @@ class Commands:
             "glossator.ask": lambda *given: self._start(TaskName.ASK, given),
             "glossator.cancel": self.cancel_command,
             "glossator.status": self.status_command,
-            "glossator.why": self.why_command,
             "glossator.apply": self.apply_command,
             "glossator.selectProvider": self._selection.select,
             "glossator.resetProvider": self._selection.reset,
@@ -71,13 +70,6 @@ class Commands:
         status = await self.status()
         self._connection.show(f"glossator: {summarise(status)}")
         return status if self._connection.client.extension else None
-
-    async def why_command(self, *given: Any) -> Any:
-        """Show where a request about this document would go, and why."""
-        target = read_arguments(self._connection, given)
-        decision = await self._decide(target.uri)
-        self._connection.show(f"glossator: {explain_decision(decision)}")
-        return plain(decision) if self._connection.client.extension else None
 
     async def apply_command(self, *given: Any) -> None:
         """Apply the proposal that waits for a document, or ask for it again."""
@@ -158,10 +150,6 @@ class Commands:
         if job is not None:
             self._jobs.cancel(job)
 
-    async def why(self, params: WhyParams) -> Any:
-        """Answer `glossator/why`."""
-        return plain(await self._decide(params.text_document.uri))
-
     async def status(self, _: Any = None) -> Any:
         """Answer `glossator/status`."""
         application = await self._connection.wait_for_application(1.0)
@@ -189,15 +177,6 @@ class Commands:
         if job is not None:
             self._jobs.reject(job)
 
-    async def _decide(self, uri: str) -> Any:
-        document = self._connection.session.documents.get(uri)
-        if document is None:
-            raise JsonRpcInvalidParams(f"The document is not open in this editor: {uri[:200]}")
-        application = await self._connection.wait_for_application(1.0)
-        if application is None:
-            raise JsonRpcInvalidParams(self._connection.broken or "glossator is still starting; try again")
-        return application.why(document.snapshot())
-
 
 def _at_the_same_place(earlier: Ask, now: Ask) -> Ask:
     """Return *now* about what *earlier* was about, wherever that stands by now."""
@@ -222,14 +201,3 @@ def summarise(status: Any) -> str:
     jobs = len(status.get("jobs") or [])
     words = ", ".join(names) or "no provider: the handbook alone"
     return one_line(f"{words}; {jobs} running", LONGEST_MESSAGE)
-
-
-def explain_decision(decision: Any) -> str:
-    """Return a privacy decision on one line, with its reasons."""
-    data = plain(decision)
-    if not isinstance(data, dict):
-        return one_line(str(data), LONGEST_MESSAGE)
-    reasons = [one.get("clause") or one.get("rule") for one in data.get("reasons") or [] if isinstance(one, dict)]
-    route = [name for name in data.get("route") or [] if isinstance(name, str)]
-    words = f"{data.get('level')}" + (f" ({'; '.join(map(str, reasons))})" if reasons else "")
-    return one_line(f"{words}: would go to {', '.join(route) or 'no model'}", LONGEST_MESSAGE)

@@ -21,6 +21,7 @@ from glossator.lsp.jobs import Jobs
 from glossator.lsp.looks import look_each_minute
 from glossator.lsp.notices import Notices
 from glossator.lsp.offers import Offers
+from glossator.lsp.oversight import Oversight
 from glossator.lsp.selection import Selection
 from glossator.lsp.sync import Sync
 from glossator.lsp.wire import Server, configure_log
@@ -57,6 +58,7 @@ def register(server: Server, connection: Connection) -> None:
     offers = Offers(connection)
     sync, hover = Sync(connection, jobs, offers), Hover(connection)
     commands = Commands(connection, jobs, Selection(connection, notices))
+    oversight = Oversight(connection, library)
     connection.built = lambda: tell_all(offers, notices)
     protocol.register(server.protocol._converter)  # noqa: SLF001  pygls offers no other way to its converter
     server.protocol.extension = protocol.PARAMS
@@ -106,13 +108,13 @@ def register(server: Server, connection: Connection) -> None:
         protocol.RUN: commands.run,
         protocol.ASK: commands.ask,
         protocol.CANCEL: commands.cancel,
-        protocol.WHY: commands.why,
+        protocol.WHY: oversight.why,
         protocol.STATUS: commands.status,
         protocol.DID_ACCEPT: commands.did_accept,
         protocol.DID_REJECT: commands.did_reject,
     }
     server.protocol.fm.features.update(features)
-    server.protocol.fm.commands.update(commands.handlers())
+    server.protocol.fm.commands.update(commands.handlers() | oversight.handlers())
 
 
 def tell_all(offers: Offers, notices: Notices) -> None:

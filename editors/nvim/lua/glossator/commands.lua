@@ -74,6 +74,12 @@ local subcommands = {
       M.execute(target, 'glossator.resetProvider', words ~= '' and { words } or {})
     end,
   },
+  privacy = {
+    help = 'show what may leave the machine from this workspace, and allow or revoke the clouds found by their keys',
+    run = function(target, words)
+      M.execute(target, 'glossator.privacy', words ~= '' and { words } or {})
+    end,
+  },
   why = {
     help = 'show where this file would go, and by which rule; nothing is sent',
     run = function(target)

@@ -93,6 +93,9 @@ function M.why(why)
   end
   lines[#lines + 1] = ''
   lines[#lines + 1] = 'Nothing was sent.'
+  if why.request and why.request ~= '' then
+    vim.list_extend(lines, { '', why.request })
+  end
   return table.concat(lines, '\n')
 end
 
