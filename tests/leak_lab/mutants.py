@@ -245,7 +245,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a further question forgets the first one's document",
-        "contexts",
+        "conversations",
         Edit(
             _PROMPT,
             "[turn.about.uri if turn.about is not None else ask.snapshot.uri for turn in ask.turns]",
@@ -256,12 +256,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "the level is computed before the conversation is joined",
-        "contexts",
+        "conversations",
         Edit(
             _DECIDE,
             "    uris: set[str] = set()\n    for message in request.messages:\n",
             "    uris: set[str] = set()\n    for message in request.messages[:2]:\n",
         ),
+        Edit(_PROMPT, "typed(turn.question, uri) if turn.question", "typed(turn.question) if turn.question"),
         _NO_EARLIER,
         _NO_INDEX,
     ),
@@ -399,7 +400,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a name that begins like a trusted one is trusted",
-        "peers",
+        "trusted names",
         Edit(
             _DECIDE,
             "_normal_host(trusted) == wanted for trusted",
@@ -409,7 +410,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a name that ends like a trusted one is trusted",
-        "peers",
+        "trusted names",
         Edit(
             _DECIDE, "_normal_host(trusted) == wanted for trusted", "wanted.endswith(_normal_host(trusted)) for trusted"
         ),
@@ -417,7 +418,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "connections nearby and to clouds share their pool",
-        "peers",
+        "pools",
         Edit(_TRANSPORT, "        key = (near, socket, scheme)", "        key = (False, socket, scheme)"),
     ),
     _mutant(
@@ -458,7 +459,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "explanations with secrets that were masked are kept on disk",
-        "at rest",
+        "masked",
         Edit(
             "glossator/tasks/explain.py",
             "route.decision.level is Level.OPEN and not route.masked",

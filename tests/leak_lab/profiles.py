@@ -22,6 +22,7 @@ class Profile:
     trust: float = 0.4
     restart: float = 0.2
     most: int = 5  # documents that are not open
+    impostors: tuple[str, ...] = ()  # addresses that look local
     closed: float = 0.6  # how often one of them is the next that something is done with
 
 
@@ -74,6 +75,42 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             actions=_ASK,
             faults=(0.0, 0.2),
             redirects=0,
+        ),
+        "trusted names": Profile(
+            documents=("by name", "ignored", "user's rule"),
+            providers=("impostors",),
+            actions=_ASK,
+            faults=(0.0,),
+            redirects=0,
+            trust=1,
+            closed=0.9,
+            impostors=("gpu.lan.evil.test", "notgpu.lan"),
+        ),
+        "pools": Profile(
+            documents=("by name", "ignored", "user's rule"),
+            providers=("impostors",),
+            actions=MappingProxyType({"repeat": 1}),
+            faults=(0.0,),
+            redirects=0,
+            closed=0.9,
+            impostors=("localhost", "models.localhost", "rebinding.localhost"),
+        ),
+        "conversations": Profile(
+            documents=("by name", "ignored", "user's rule", "link"),
+            providers=("both",),
+            actions=MappingProxyType({"run": 1, "follow": 3}),
+            faults=(0.0,),
+            redirects=0,
+            closed=0.8,
+        ),
+        "masked": Profile(
+            documents=("secret",),
+            providers=("clouds",),
+            actions=MappingProxyType({"again": 1}),
+            on_secret=("redact",),
+            faults=(0.0,),
+            redirects=0,
+            closed=0.9,
         ),
         "ways": Profile(providers=("both", "clouds"), actions=_ASK, faults=(0.0, 0.2), redirects=0.4),
         "faults": Profile(providers=("both",), faults=(0.6, 0.9), redirects=0.1),

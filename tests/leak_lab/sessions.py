@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -72,6 +73,7 @@ class _Plan:
     environment: dict[str, str]
     keys: dict[str, str]  # by kind of cloud
     found: bool = False
+    order: list[str] = field(default_factory=list)
 
 
 class Session:
@@ -109,26 +111,7 @@ class Session:
         random, mode = self.random, self.random.choice(self.profile.providers)
         plan = _Plan([], {}, {})
         clouds = random.sample(CLOUDS, k=random.randrange(1, 3))
-        order: list[str] = []
-
-        def provider(name: str, kind: str, url: str | None = None, model: str | None = "here") -> None:
-            order.append(name)
-            lines = [f"[providers.{name}]", f'kind = "{kind}"']
-            lines += [f'base_url = "{url}"'] if url else []
-            lines += [f'model = "{model}"'] if model else []
-            if kind in self.peers.clouds and url in {None, OTHERS.get(kind)}:
-                plan.keys[kind] = plan.environment[f"KEY_OF_{name.upper()}"] = key(self.canaries, kind)
-                lines.append(f'key_env = "KEY_OF_{name.upper()}"')
-            elif kind in {"lmstudio", "vllm", "llamacpp"}:
-                lines.append(
-                    'key_env = "NO_SUCH_KEY"'
-                )  # at another address than usual they must be told which key is theirs
-            elif name == "cloud_bare":  # a key that would be readable on the way
-                plan.environment["KEY_BARE"] = key(self.canaries, "no cloud")
-                lines.append('key_env = "KEY_BARE"')
-            lines.append("timeout = { connect = 2, first_token = 0.6, idle = 0.6, total = 3 }")
-            plan.lines += lines
-
+        provider = functools.partial(self._provider, plan)
         match mode:
             case "found":
                 plan.found = True
@@ -143,9 +126,24 @@ class Session:
                 provider("afar", "ollama", self.peers.near["ollama"].origin, model)
         if mode != "found":
             self._clouds(provider, clouds)
-        random.shuffle(order)
-        self._router(plan, order)
+        random.shuffle(plan.order)
+        self._router(plan)
         return plan
+
+    def _provider(self, plan: _Plan, name: str, kind: str, url: str | None = None, model: str = "here") -> None:
+        """Configure a provider, with a key of its own where it has one."""
+        plan.order.append(name)
+        plan.lines += [f"[providers.{name}]", f'kind = "{kind}"', f'model = "{model}"']
+        plan.lines += [f'base_url = "{url}"'] if url else []
+        variable = f"KEY_OF_{name.upper()}"
+        if name == "cloud_bare":  # a key that would be readable on the way
+            plan.environment[variable] = key(self.canaries, "no cloud")
+        elif kind in self.peers.clouds:
+            plan.keys[kind] = plan.environment[variable] = key(self.canaries, kind)
+        # Local servers at another address than usual must be told which key is theirs, even if none is set.
+        if variable in plan.environment or kind in {"lmstudio", "vllm", "llamacpp"}:
+            plan.lines.append(f'key_env = "{variable}"')
+        plan.lines.append("timeout = { connect = 2, first_token = 0.6, idle = 0.6, total = 3 }")
 
     def _clouds(self, provider: Callable[..., None], kinds: list[str]) -> None:
         for kind in kinds:
@@ -166,11 +164,11 @@ class Session:
 
     def _impostors(self, provider: Callable[..., None]) -> None:
         for number in range(self.random.randrange(1, 4)):
-            host, kind = self.random.choice(list(IMPOSTORS)), impostor_kind(self.random)
+            host, kind = self.random.choice(self.profile.impostors or tuple(IMPOSTORS)), impostor_kind(self.random)
             provider(f"like_{number}", kind, impostor_address(self.peers, host, kind))
         provider("lan", "openai-compatible", f"http://{TRUSTED}:8000/v1")
 
-    def _router(self, plan: _Plan, order: list[str]) -> None:
+    def _router(self, plan: _Plan) -> None:
         random = self.random
         strategies = ("local-first", "priority", "round-robin", "random", "fastest", "load-balanced", "sticky")
         privacy = [f'on_secret = "{self.on_secret}"', 'private = ["vault/**"]', 'never = ["payroll/**"]']
@@ -180,7 +178,7 @@ class Session:
             f'strategy = "{random.choice(strategies)}"',
             f"max_retries = {int(random.random() < 0.2)}",
             f"hedge = {str(random.random() < 0.3).lower()}",
-            *([f"order = {json.dumps(order)}"] if order else []),
+            *([f"order = {json.dumps(plan.order)}"] if plan.order else []),
             "[privacy]",
             *privacy,
             "[cache]",
