@@ -254,7 +254,8 @@ def _introduced_as_old(answer: Sequence[str], block: Fence) -> bool:
 def _merged(code: Sequence[str], missing: Sequence[str], asked: Question) -> list[str] | Refused:
     """Fill in what was left out, where the syntax tree allows no doubt."""
     certain = not any(line.strip() == "..." for line in missing)  # which may be code
-    return (snippets.by_symbols(code, asked.placed) if certain else None) or _left_out(missing)
+    merged = (snippets.by_symbols(code, asked.placed) or snippets.by_lines(code, asked.placed)) if certain else None
+    return merged or _left_out(missing)
 
 
 def _left_out(missing: Sequence[str]) -> Refused:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from glossator.answer.elisions import is_elision
+from glossator.answer.filling import filled
 from glossator.answer.placing import Refused, indentation, trimmed
 from glossator.matching import match
 from glossator.syntax import outline, symbols
@@ -48,10 +49,11 @@ def place(code: Sequence[str], target: Target) -> list[str] | Refused | None:
 def by_symbols(code: Sequence[str], target: Target) -> list[str] | None:
     """Return the file with each symbol of *code* in place of its own; None where anything is left to guess.
 
-    Elisions between symbols stand for what the file has there. Within a symbol, a new symbol, or a line that the file
-    has not: all of these leave something to guess.
+    Elisions between symbols stand for what the file has there, and those within one for what `filled` is sure of. A new
+    symbol, or a line that the file has not, leaves something to guess.
     """
-    margin = ["" if is_elision(line) else line for line in _margin(trimmed(code))]
+    whole = _margin(trimmed(code))
+    margin = ["" if is_elision(line) else line for line in whole]
     text = "\n".join(margin)
     parts = [part for part in outline(target.language, text) if "." not in part[0]]
     places = {name: (start, end) for name, start, end in outline(target.language, "\n".join(target.lines))}
@@ -60,10 +62,15 @@ def by_symbols(code: Sequence[str], target: Target) -> list[str] | None:
     inside: set[int] = set()
     for name, start, end in sorted(parts, key=lambda part: places.get(part[0], (0, 0)), reverse=True):
         numbers = set(range(start, end))
-        if names[name] != 1 or numbers & inside or any(is_elision(line) for line in trimmed(code)[start:end]):
+        if names[name] != 1 or numbers & inside:
             return None
         inside |= numbers
-        lines = _spliced(trimmed(margin[start:end]), replace(target, lines=tuple(lines)), *places[name])
+        part: list[str] | None = trimmed(margin[start:end])
+        if any(is_elision(line) for line in whole[start:end]):
+            part = filled(whole[start:end], target.lines[places[name][0] : places[name][1]])
+        if part is None:
+            return None
+        lines = _spliced(part, replace(target, lines=tuple(lines)), *places[name])
     known = {line.strip() for line in target.lines}
     for number, line in enumerate(margin):
         if line.strip() and number not in inside and line.strip() not in known:
@@ -72,6 +79,16 @@ def by_symbols(code: Sequence[str], target: Target) -> list[str] | None:
                 return None
             lines = changed
     return lines if parts else None
+
+
+def by_lines(code: Sequence[str], target: Target) -> list[str] | None:
+    """Return the file with *code* in place of the region, its elisions filled in; None where anything is left to guess."""
+    part = filled(code, target.region)
+    if part is None:
+        return None
+    result = _spliced(part, target, target.start, target.end)
+    names, known = symbols(target.language, "\n".join(result)), symbols(target.language, "\n".join(target.lines))
+    return result if len(set(names)) >= len(set(known)) and set(known) <= set(names) else None
 
 
 _IMPORT = re.compile(
