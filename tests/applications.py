@@ -10,7 +10,7 @@ from pathlib import Path
 
 from glossator.app import Application
 from glossator.document import Diagnostic, Point, Region, Snapshot
-from glossator.tasks.task import Ask, Explanation, Proposal, Refusal, Result, TaskEvent
+from glossator.tasks.task import Ask, Result, TaskEvent
 from glossator_providers.testing import FakeProvider, FaultServer, Respond
 
 # An address that is reserved for documentation (RFC 5737): a cloud by its looks, and nobody ever answers there.
@@ -90,7 +90,7 @@ async def follow(opened: Application, ask: Ask) -> tuple[list[TaskEvent], Result
     """Run a task; return what it told, and its one result, which must have come last."""
     async with aclosing(opened.run(ask)) as events:
         told = [event async for event in events]
-    results = [event for event in told if isinstance(event, Explanation | Proposal | Refusal)]
+    results = [event for event in told if isinstance(event, Result)]
     assert len(results) == 1, f"a task ends with exactly one result, not with {results}"
     assert told[-1] is results[0], "nothing comes after the result"
     return told, results[0]

@@ -14,6 +14,7 @@ from glossator.tasks.task import (
     Explanation,
     Proposal,
     Refusal,
+    Result,
     Routed,
     Said,
     State,
@@ -64,7 +65,7 @@ class Run:
                 if isinstance(event, Exception):
                     raise event
                 yield event
-                if isinstance(event, (Explanation, Proposal, Refusal)):
+                if isinstance(event, Result):
                     return
         finally:
             self.closed.set()

@@ -46,7 +46,7 @@ FLOORS: dict[str, tuple[frozenset[str], ...]] = {
                 "consent",
             }
         ),
-        frozenset({"edits", "merge", "checkers", "context", "session", "shelf"}),
+        frozenset({"edits", "merge", "checkers", "context", "session", "shelf", "structure"}),
         frozenset({"answer", "handbook", "verify"}),
         frozenset({"tasks"}),
         frozenset({"lsp"}),

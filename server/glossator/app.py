@@ -30,6 +30,7 @@ from glossator.tasks.explain import explain
 from glossator.tasks.explanations import Explanations
 from glossator.tasks.fix import fix
 from glossator.tasks.refactor import refactor
+from glossator.tasks.review import review
 from glossator.tasks.task import Ask, Author, Explanation, Proposal, Refusal, TaskEvent, TaskName
 from glossator_providers import cost
 from glossator_providers.adaptive import Lesson, Outcome
@@ -286,6 +287,8 @@ class Application:
                 return refactor(ask, toolbox=toolbox, models=models)
             case TaskName.ASK:
                 return answer_question(ask, models=models)
+            case TaskName.REVIEW:
+                return review(ask, models=models)
 
     async def preview(self, ask: Ask) -> Preview:
         """Say where a task would go and what exactly it would send first; opens no connection, runs checkers as the task does."""

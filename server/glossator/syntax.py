@@ -186,6 +186,11 @@ def symbols(language: str, text: str) -> tuple[str, ...]:
 
 def outline(language: str, text: str) -> tuple[tuple[str, int, int], ...]:
     """Return each name of `symbols` with its lines, first and after the last, decorators and comments included."""
+    return tuple((name, first, end) for name, _, first, end in definitions(language, text))
+
+
+def definitions(language: str, text: str) -> tuple[tuple[str, Node, int, int], ...]:
+    """Return what `outline` does, and the node of each name."""
     parsed = _parse(language, text)
     if parsed is None:
         return ()
@@ -198,7 +203,7 @@ def outline(language: str, text: str) -> tuple[tuple[str, int, int], ...]:
         while outer.parent is not None and outer.parent.type in grammar.wrappers:
             outer = outer.parent
         lines = _whole_lines(places, outer, grammar)
-        found.append((name, lines.start.line, lines.end.line + (lines.end.column > 0)))
+        found.append((name, node, lines.start.line, lines.end.line + (lines.end.column > 0)))
     return tuple(found)
 
 

@@ -78,6 +78,7 @@ async def test_each_problem_gets_explain_and_fix() -> None:
                 "quickfix.glossator.explain",
                 "refactor.rewrite.glossator",
                 "refactor.glossator.ask",
+                "refactor.glossator.review",
             },
         ),
     ],

@@ -24,6 +24,7 @@ from glossator.cli import (
     privacy,
     providers,
     refactor,
+    review,
     serve,
     usage,
     why,
@@ -43,6 +44,7 @@ cli.command("demo")(demo.demo)
 cli.command("explain")(explain.explain)
 cli.command("fix")(fix.fix)
 cli.command("refactor")(refactor.refactor)
+cli.command("review")(review.review)
 cli.command("ask")(ask.ask)
 cli.command("compare")(compare.compare)
 cli.command("apply")(apply.apply)

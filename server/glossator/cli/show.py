@@ -24,12 +24,14 @@ from glossator.document import Diagnostic
 from glossator.tasks.task import (
     Author,
     Explanation,
+    Found,
     Note,
     Progress,
     Proposal,
     Refusal,
     Restart,
     Result,
+    Review,
     Routed,
     Said,
     Stage,
@@ -98,6 +100,8 @@ class Watch:
                 self._stage = message
             case Note(message):
                 say(message)
+            case Found():
+                pass  # its words have been said
         if self._moves:
             self._draw()
 
@@ -229,6 +233,17 @@ def result_as_json(result: Result, *, diagnostics: tuple[Diagnostic, ...], name:
                 "author": _author(author),
                 "verdict": verdict_told,
                 **about,
+            }
+        case Review(findings, structure, dropped, author, refusal):
+            return {
+                "outcome": "review",
+                "findings": [diagnostic_as_json(one) for one in findings],
+                "structure": list(structure),
+                "dropped": dropped,
+                "author": _author(author) if author is not None else None,
+                "refusal": {"kind": refusal.kind, "message": refusal.message, "rules": list(refusal.rules)}
+                if refusal is not None
+                else None,
             }
         case Refusal(kind, message, rules):
             return {"outcome": "refusal", "kind": kind, "message": message, "rules": list(rules), **about}

@@ -10,7 +10,7 @@ from glossator.cli.places import Opened, Place, open_file, read_place, region_at
 from glossator.cli.work import application, run_task
 from glossator.cli.writing import write
 from glossator.document import Diagnostic
-from glossator.tasks.task import Ask, Explanation, Proposal, Refusal, Result, State, TaskName
+from glossator.tasks.task import Ask, Explanation, Proposal, Refusal, Result, Review, State, TaskName
 
 _APPLIED = frozenset({State.FIXED, State.UNKNOWN})
 
@@ -125,6 +125,8 @@ def _show(result: Result, name: str, *, applied: bool, wished: bool) -> None:
                 show.say(f"written to {name}")
             elif wished:
                 show.say(f"{name} was not touched: its checker does not accept this; --unproven takes it all the same")
+        case Review():
+            show.say(result.summary)
         case Refusal():
             rules = f" [{', '.join(result.rules)}]" if result.rules else ""
             show.say(f"{result.message}{rules}")
@@ -132,7 +134,7 @@ def _show(result: Result, name: str, *, applied: bool, wished: bool) -> None:
 
 def _exit_code(result: Result, wish: Wish) -> int:
     match result:
-        case Explanation():
+        case Explanation() | Review():
             return failures.DONE
         case Proposal():
             return failures.DONE if result.verdict.state in _APPLIED or wish.unproven else failures.FAILED

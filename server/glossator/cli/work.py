@@ -10,7 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from glossator.app import Application
-from glossator.tasks.task import Ask, Explanation, Progress, Proposal, Refusal, Result
+from glossator.tasks.task import Ask, Progress, Result
 
 
 @asynccontextmanager
@@ -41,7 +41,7 @@ async def run_task(opened: Application, ask: Ask, show: Callable[[Progress], Non
     result: Result | None = None
     async with aclosing(opened.run(ask)) as events:
         async for event in events:
-            if isinstance(event, Explanation | Proposal | Refusal):
+            if isinstance(event, Result):
                 result = event
             else:
                 show(event)

@@ -28,6 +28,7 @@ APPLY_PENDING = "quickfix.glossator.apply"
 REFACTOR = "refactor.rewrite.glossator"
 EXPLAIN_CODE = "refactor.glossator.explain"
 ASK = "refactor.glossator.ask"
+REVIEW = "refactor.glossator.review"
 WHY = "refactor.glossator.why"
 
 
@@ -155,10 +156,16 @@ def _for_code(
     items += [
         Item(f"Refactor… {route}", REFACTOR, "glossator.refactor", here, None, modelless),
         Item(f"Ask… {route}", ASK, "glossator.ask", here, None, modelless),
+        # It stays on without a model: the structure is shown in any case.
+        Item(f"Review this {_part(params.range)} {route}", REVIEW, "glossator.review", here),
     ]
     if modelless is not None:
         items.append(Item("Where would this go? (glossator)", WHY, "glossator.why", {"uri": snapshot.uri}))
     return items
+
+
+def _part(selected: types.Range) -> str:
+    return "file" if selected.start == selected.end else "selection"
 
 
 def _wanted(kind: str, only: Sequence[types.CodeActionKind | str] | None) -> bool:

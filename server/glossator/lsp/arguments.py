@@ -88,6 +88,10 @@ def make_ask(connection: Connection, task: TaskName, target: Target) -> Ask:
     region, diagnostics = _place(connection, document, target)
     if task is TaskName.EXPLAIN and not diagnostics and region.start == region.end:
         region = Region(Point(region.start.line, 0), Point(region.start.line, len(snapshot.line(region.start.line))))
+    if task is TaskName.REVIEW:
+        diagnostics = ()
+        if region.start == region.end or target.range is None:  # a cursor chooses no part
+            region = snapshot.whole
     instruction = target.instruction
     if task is TaskName.ASK and instruction is None:
         instruction = DEFAULT_QUESTION

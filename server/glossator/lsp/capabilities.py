@@ -14,6 +14,8 @@ COMMANDS = (
     "glossator.fix",
     "glossator.refactor",
     "glossator.ask",
+    "glossator.review",
+    "glossator.clearReview",
     "glossator.cancel",
     "glossator.status",
     "glossator.why",

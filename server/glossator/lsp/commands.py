@@ -13,6 +13,7 @@ from glossator.lsp.apply import Applied, Outcome
 from glossator.lsp.arguments import Target, make_ask, read_arguments
 from glossator.lsp.connection import Connection, plain
 from glossator.lsp.convert import move
+from glossator.lsp.findings import Findings
 from glossator.lsp.jobs import Job, Jobs, follow_up
 from glossator.lsp.progress import one_line
 from glossator.lsp.protocol import AskParams, JobParams, RunParams, VerdictParams
@@ -26,10 +27,11 @@ LONGEST_MESSAGE = 400
 class Commands:
     """The commands and the requests of our extension, for one connection."""
 
-    def __init__(self, connection: Connection, jobs: Jobs, selection: Selection) -> None:
+    def __init__(self, connection: Connection, jobs: Jobs, selection: Selection, findings: Findings) -> None:
         self._connection = connection
         self._jobs = jobs
         self._selection = selection
+        self._findings = findings
 
     def handlers(self) -> dict[str, Callable[..., Any]]:
         """Return the commands by name."""
@@ -38,6 +40,8 @@ class Commands:
             "glossator.fix": lambda *given: self._start(TaskName.FIX, given),
             "glossator.refactor": lambda *given: self._start(TaskName.REFACTOR, given),
             "glossator.ask": lambda *given: self._start(TaskName.ASK, given),
+            "glossator.review": lambda *given: self._start(TaskName.REVIEW, given),
+            "glossator.clearReview": self.clear_review_command,
             "glossator.cancel": self.cancel_command,
             "glossator.status": self.status_command,
             "glossator.apply": self.apply_command,
@@ -64,6 +68,14 @@ class Commands:
             self._connection.show("glossator: nothing is running")
             return
         self._jobs.cancel(job)
+
+    def clear_review_command(self, *given: Any) -> None:
+        """Take back what a review has found in the named document, or, if none is named, in all."""
+        uri = next((one.get("uri") for one in given if isinstance(one, dict)), None)
+        if uri is not None and not isinstance(uri, str):
+            raise JsonRpcInvalidParams("uri must be the address of a document")
+        if not self._findings.clear(uri):
+            self._connection.show("glossator: no findings are shown")
 
     async def status_command(self, *_: Any) -> Any:
         """Show how the providers are; editors with our extension get it as an object too."""

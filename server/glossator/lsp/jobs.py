@@ -18,6 +18,7 @@ from glossator.lsp.apply import Applied, Outcome, apply, combine, describe
 from glossator.lsp.connection import SECONDS_FOR_APPLICATION, Connection, plain
 from glossator.lsp.convert import text_edits
 from glossator.lsp.display import Display, Library
+from glossator.lsp.findings import Findings
 from glossator.lsp.notices import Notices
 from glossator.lsp.progress import Progress, last_line
 from glossator.lsp.protocol import PREVIEW
@@ -27,11 +28,13 @@ from glossator.tasks.task import (
     Ask,
     Author,
     Explanation,
+    Found,
     Note,
     Proposal,
     Refusal,
     Restart,
     Result,
+    Review,
     Routed,
     Said,
     Stage,
@@ -80,10 +83,11 @@ class Job:
 class Jobs:
     """All jobs of one connection."""
 
-    def __init__(self, connection: Connection, library: Library, notices: Notices) -> None:
+    def __init__(self, connection: Connection, library: Library, notices: Notices, findings: Findings) -> None:
         self._connection = connection
         self._library = library
         self._notices = notices
+        self._findings = findings
         self._jobs: dict[str, Job] = {}
         self._numbers = itertools.count(1)
         self._prefix = os.urandom(4).hex()  # progress tokens and file names of two runs must not meet
@@ -133,7 +137,8 @@ class Jobs:
                 self.cancel(job)
 
     def document_closed(self, uri: str) -> None:
-        """End all jobs of a document that was closed, and forget its previews."""
+        """End all jobs of a document that was closed, and forget its previews and what was found in it."""
+        self._findings.clear(uri)
         for job in self._jobs.values():
             if job.uri != uri:
                 continue
@@ -143,7 +148,8 @@ class Jobs:
                 self._withdraw(job)
 
     def document_changed(self, uri: str) -> None:
-        """Move the previews of a document along with what is typed."""
+        """Move the previews and findings of a document along with what is typed."""
+        self._findings.changed(uri)
         for job in self._jobs.values():
             if job.uri == uri and job.proposal is not None and job.timer is None:
                 loop = asyncio.get_running_loop()
@@ -238,7 +244,7 @@ class Jobs:
         result: Result | None = None
         async with closing(application.run(job.ask)) as events:
             async for event in events:
-                if isinstance(event, (Explanation, Proposal, Refusal)):
+                if isinstance(event, Result):
                     result = event
                 else:
                     self._follow(job, event, progress, stream, display)
@@ -265,6 +271,8 @@ class Jobs:
                 progress.report(message)
             case Note(message):
                 self._notices.say(message)
+            case Found(findings):
+                self._findings.report(job.ask.snapshot, findings)
             case _:
                 assert_never(event)
 
@@ -286,6 +294,8 @@ class Jobs:
                 return f"done ({result.byline})"
             case Proposal():
                 return await self._propose(job, result, progress, stream)
+            case Review():
+                return self._end_review(job, result, stream)
             case Refusal(kind, message, rules):
                 error = {
                     "code": kind,
@@ -302,6 +312,17 @@ class Jobs:
                 self._notices.warn(words, kind=kind, provider=job.author.name if job.author else "")
                 return words
         assert_never(result)
+
+    def _end_review(self, job: Job, review: Review, stream: Stream) -> str:
+        job.answer = "\n".join(f"{one.region.start.line + 1}: {one.message}" for one in review.findings)
+        self._findings.report(job.ask.snapshot, review.findings)
+        words = review.summary
+        if review.refusal is not None:
+            author = review.author or job.author
+            self._notices.warn(review.refusal.message, kind=review.refusal.kind, provider=author.name if author else "")
+            words = f"{words}: {review.refusal.message}"
+        stream.end(final=job.answer, outcome="review", message=words, author=describe_route(review.author))
+        return words
 
     async def _propose(self, job: Job, proposal: Proposal, progress: Progress, stream: Stream) -> str:
         job.answer = proposal.summary or job.text

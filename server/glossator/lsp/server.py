@@ -16,6 +16,7 @@ from glossator.lsp.channel import Channel, Greeting
 from glossator.lsp.commands import Commands
 from glossator.lsp.connection import Connection
 from glossator.lsp.display import Library
+from glossator.lsp.findings import Findings
 from glossator.lsp.hover import Hover
 from glossator.lsp.jobs import Jobs
 from glossator.lsp.looks import look_each_minute
@@ -54,10 +55,11 @@ def register(server: Server, connection: Connection) -> None:
     """Tell *server* which method is answered by what."""
     library = Library()
     notices = Notices(connection)
-    jobs = Jobs(connection, library, notices)
+    findings = Findings(connection)
+    jobs = Jobs(connection, library, notices, findings)
     offers = Offers(connection)
     sync, hover = Sync(connection, jobs, offers), Hover(connection)
-    commands = Commands(connection, jobs, Selection(connection, notices))
+    commands = Commands(connection, jobs, Selection(connection, notices), findings)
     oversight = Oversight(connection, library)
     connection.built = lambda: tell_all(offers, notices)
     protocol.register(server.protocol._converter)  # noqa: SLF001  pygls offers no other way to its converter

@@ -17,6 +17,7 @@ class TaskName(enum.StrEnum):
     FIX = "fix"
     REFACTOR = "refactor"
     ASK = "ask"
+    REVIEW = "review"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Ask:
     important first; `known` are all that the editor knows of the document. `roots` are absolute paths of workspace
     folders. `trusted` says whether the workspace's own tools may be run. `unproven` asks for a change even where its
     checker finds it worse or only silenced; what breaks or destroys code is never offered. `fresh` asks for an explanation
-    anew that is known already.
+    anew that is known already. `lines` are those that a review is about, as first and after the last, from 0; none mean all.
     """
 
     task: TaskName
@@ -55,6 +56,7 @@ class Ask:
     turns: tuple[Turn, ...] = ()
     unproven: bool = False
     fresh: bool = False
+    lines: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,13 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """All that a review has found so far, in the place of what was told before."""
+
+    findings: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """An explanation in clean Markdown; `cached` when it was known already."""
 
@@ -198,8 +207,33 @@ class Refusal:
     rules: tuple[str, ...] = ()
 
 
-Result = Explanation | Proposal | Refusal
-Progress = Routed | Said | Restart | Stage | Note
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a review found: `findings` in the order of the text, those of the structure among them.
+
+    `structure` are words about each function. `dropped` counts what a model said of lines that are not there, or quoted
+    wrongly. `author` is None where no model has answered; `refusal` says why not, or why one stopped on the way.
+    """
+
+    findings: tuple[Diagnostic, ...]
+    structure: tuple[str, ...] = ()
+    dropped: int = 0
+    author: Author | None = None
+    refusal: Refusal | None = None
+
+    @property
+    def summary(self) -> str:
+        """What was found, in one sentence."""
+        number = len(self.findings)
+        told = f"{number or 'no'} finding{'' if number == 1 else 's'}"
+        if self.dropped:
+            told += f"; {self.dropped} left out, which quoted what does not stand there"
+        by = self.author.byline if self.author is not None else "the structure alone"
+        return f"{told} ({by})"
+
+
+Result = Explanation | Proposal | Review | Refusal
+Progress = Routed | Said | Restart | Stage | Note | Found
 TaskEvent = Progress | Result
 
 Run = Callable[[Ask], AsyncIterator[TaskEvent]]
