@@ -26,6 +26,7 @@ from glossator.shelf import Shelf
 from glossator.status import NOBODY, Status, status_of
 from glossator.tasks.ask import ask as answer_question
 from glossator.tasks.conversation import author_for
+from glossator.tasks.document import document
 from glossator.tasks.explain import explain
 from glossator.tasks.explanations import Explanations
 from glossator.tasks.fix import fix
@@ -287,6 +288,8 @@ class Application:
                 return refactor(ask, toolbox=toolbox, models=models)
             case TaskName.ASK:
                 return answer_question(ask, models=models)
+            case TaskName.DOCUMENT:
+                return document(ask, toolbox=toolbox, models=models)
             case TaskName.REVIEW:
                 return review(ask, models=models)
 

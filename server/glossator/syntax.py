@@ -207,6 +207,49 @@ def definitions(language: str, text: str) -> tuple[tuple[str, Node, int, int], .
     return tuple(found)
 
 
+def code(language: str, text: str) -> tuple[tuple[int, str], ...] | None:
+    """Return the tokens of *text* with their depth, comments and docstrings left out; None where there is no grammar."""
+    parsed = _parse(language, text)
+    if parsed is None:
+        return None
+    tree, source = parsed
+    found: list[tuple[int, str]] = []
+    todo: list[tuple[Node | bytes, int]] = [(tree.root_node, 0)]
+    while todo:
+        part, depth = todo.pop()
+        if isinstance(part, bytes):
+            if token := part.decode("utf-8", "replace").strip():
+                found.append((depth, token))
+        elif part.type in _COMMENTS or _is_docstring(part):
+            continue
+        else:
+            # Between the children of a node may stand text that none of them covers.
+            pieces: list[tuple[Node | bytes, int]] = []
+            at = part.start_byte
+            for child in part.children:
+                pieces += [(source[at : child.start_byte], depth), (child, depth + 1)]
+                at = child.end_byte
+            pieces.append((source[at : part.end_byte], depth))
+            todo.extend(reversed(pieces))
+    return tuple(found)
+
+
+_COMMENTS = frozenset({"comment", "line_comment", "block_comment"})
+
+
+def _is_docstring(node: Node) -> bool:
+    """Say whether this is the string that begins a module, a class or a function of Python."""
+    parent = node.parent
+    if node.type != "expression_statement" or parent is None or [one.type for one in node.children] != ["string"]:
+        return False
+    if next((one for one in parent.named_children if one.type not in _COMMENTS), None) != node:
+        return False
+    holder = parent.parent
+    return parent.type == "module" or (
+        parent.type == "block" and holder is not None and holder.type in {"function_definition", "class_definition"}
+    )
+
+
 def _names(root: Node, source: bytes, grammar: Grammar) -> Iterator[tuple[str, Node]]:
     todo: list[tuple[Node, str]] = [(child, "") for child in reversed(root.named_children)]
     while todo:

@@ -67,7 +67,7 @@ async def test_each_problem_gets_explain_and_fix() -> None:
     [
         (["quickfix"], {"quickfix.glossator", "quickfix.glossator.explain"}),
         (["quickfix.glossator.explain"], {"quickfix.glossator.explain"}),
-        (["refactor.rewrite"], {"refactor.rewrite.glossator"}),
+        (["refactor.rewrite"], {"refactor.rewrite.glossator", "refactor.rewrite.glossator.document"}),
         (["source.fixAll"], set()),
         (["source", "notebook"], set()),
         (["quick"], set()),
@@ -77,6 +77,7 @@ async def test_each_problem_gets_explain_and_fix() -> None:
                 "quickfix.glossator",
                 "quickfix.glossator.explain",
                 "refactor.rewrite.glossator",
+                "refactor.rewrite.glossator.document",
                 "refactor.glossator.ask",
                 "refactor.glossator.review",
             },

@@ -16,6 +16,7 @@ from glossator.cli import (
     config,
     demo,
     doctor,
+    document,
     explain,
     failures,
     fix,
@@ -44,6 +45,7 @@ cli.command("demo")(demo.demo)
 cli.command("explain")(explain.explain)
 cli.command("fix")(fix.fix)
 cli.command("refactor")(refactor.refactor)
+cli.command("document")(document.document)
 cli.command("review")(review.review)
 cli.command("ask")(ask.ask)
 cli.command("compare")(compare.compare)

@@ -12,6 +12,7 @@ from glossator.cli.writing import write
 from glossator.document import Diagnostic
 from glossator.tasks.task import Ask, Explanation, Proposal, Refusal, Result, Review, State, TaskName
 
+_ABOUT_PROBLEMS = frozenset({TaskName.EXPLAIN, TaskName.FIX})
 _APPLIED = frozenset({State.FIXED, State.UNKNOWN})
 
 
@@ -48,7 +49,7 @@ async def make_ask(task: TaskName, place: Place, opened: Opened, wish: Wish, pro
     """Find the problems that are meant by the checkers of the workspace, and return what is asked about them."""
     region = region_at(place, opened.snapshot)
     found: tuple[Diagnostic, ...] = ()
-    if task is not TaskName.REFACTOR:  # there no problem is meant, so nobody is asked for one
+    if task in _ABOUT_PROBLEMS:
         with show.Watch() as watch:
             found = await problems.find_problems(
                 opened.snapshot,

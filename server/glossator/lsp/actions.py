@@ -26,6 +26,7 @@ FIX_PROBLEM = "quickfix.glossator"
 CANCEL_JOB = "quickfix.glossator.cancel"
 APPLY_PENDING = "quickfix.glossator.apply"
 REFACTOR = "refactor.rewrite.glossator"
+DOCUMENT = "refactor.rewrite.glossator.document"
 EXPLAIN_CODE = "refactor.glossator.explain"
 ASK = "refactor.glossator.ask"
 REVIEW = "refactor.glossator.review"
@@ -155,6 +156,7 @@ def _for_code(
         items.append(Item(f"Explain this code {route}", EXPLAIN_CODE, "glossator.explain", here, None, modelless))
     items += [
         Item(f"Refactor… {route}", REFACTOR, "glossator.refactor", here, None, modelless),
+        Item(f"Document this {route}", DOCUMENT, "glossator.document", here, None, modelless),
         Item(f"Ask… {route}", ASK, "glossator.ask", here, None, modelless),
         # It stays on without a model: the structure is shown in any case.
         Item(f"Review this {_part(params.range)} {route}", REVIEW, "glossator.review", here),

@@ -18,6 +18,7 @@ class TaskName(enum.StrEnum):
     REFACTOR = "refactor"
     ASK = "ask"
     REVIEW = "review"
+    DOCUMENT = "document"
 
 
 @dataclass(frozen=True, slots=True)
