@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := .venv/bin
 
-.PHONY: demo test check bench detection ignore-fuzz soak fuzz leak-lab leak-mutants parts clean
+.PHONY: demo test check bench detection ignore-fuzz soak fuzz leak-lab leak-mutants parts why clean
 
 demo: .venv/.for-demo
 	@$(RUN)/glossator demo
@@ -55,6 +55,10 @@ leak-lab: .venv/.for-tests
 # Does the leak lab see leaks? The product, broken in every way of its list, must be found out.
 leak-mutants: .venv/.for-tests
 	PYTHONPATH=tests $(RUN)/python -m leak_lab mutants $(MUTANTS)
+
+# Whether `glossator why` says of 10,000 random files what the router then does.
+why: .venv/.for-tests
+	GLOSSATOR_WHY_CASES=10000 $(RUN)/pytest -s tests/server/test_why_agrees.py
 
 # What only the tests use: real editors in a cache folder of the user, and Node's checkers; what cannot be had is named and skipped.
 parts: .venv/.for-tests

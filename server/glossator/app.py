@@ -60,7 +60,7 @@ from glossator_providers.model import (
     Role,
     Text,
 )
-from glossator_providers.privacy import LocalFiles, is_near, judge_text
+from glossator_providers.privacy import LocalFiles, Policy, is_near, judge_text
 from glossator_providers.privacy.provenance import Places
 from glossator_providers.privacy.redact import Redacted, Restoring, redact
 from glossator_providers.route import Route, Split
@@ -162,7 +162,7 @@ class Application:
         self._mask_key = secrets.token_bytes(32)  # placeholders of one session tell nothing in another
         configured = providers(loaded.config, environment)
         self.router = self._make_router(loaded.config, configured)
-        self._local_router = self._make_router(loaded.config, _local(configured))
+        self._local_router = self._make_router(loaded.config, _near(configured, self._policy))
         self._toolboxes = {
             trust: Toolbox(roots=roots, trusted=trust, environment=environment) for trust in {trusted, False}
         }
@@ -215,7 +215,7 @@ class Application:
     def use(self, chosen: tuple[Provider, ...]) -> None:
         """Ask these providers from now on."""
         self.router.replace(chosen)
-        self._local_router.replace(_local(chosen))
+        self._local_router.replace(_near(chosen, self._policy))
         self._offers.clear()
 
     def allow_clouds(self, *, remember: bool) -> None:
@@ -702,5 +702,6 @@ def _shown(markdown: str) -> str:
     return clean(markdown).rstrip()
 
 
-def _local(chosen: tuple[Provider, ...]) -> tuple[Provider, ...]:
-    return tuple(provider for provider in chosen if provider.local)
+def _near(chosen: tuple[Provider, ...], policy: Policy) -> tuple[Provider, ...]:
+    """Return those on this machine, or on a host that the user trusts like it."""
+    return tuple(provider for provider in chosen if is_near(provider, policy.trusted_hosts))
