@@ -30,6 +30,7 @@ from glossator.tasks.document import document
 from glossator.tasks.explain import explain
 from glossator.tasks.explanations import Explanations
 from glossator.tasks.fix import fix
+from glossator.tasks.fix_all import fix_all
 from glossator.tasks.refactor import refactor
 from glossator.tasks.review import review
 from glossator.tasks.task import Ask, Author, Explanation, Proposal, Refusal, TaskEvent, TaskName
@@ -284,6 +285,8 @@ class Application:
                 return explain(ask, handbook=handbook, models=models, explanations=self._explanations)
             case TaskName.FIX:
                 return fix(ask, handbook=handbook, toolbox=toolbox, models=models)
+            case TaskName.FIX_ALL:
+                return fix_all(ask, handbook=handbook, toolbox=toolbox, models=models)
             case TaskName.REFACTOR:
                 return refactor(ask, toolbox=toolbox, models=models)
             case TaskName.ASK:

@@ -65,7 +65,7 @@ async def test_each_problem_gets_explain_and_fix() -> None:
 @pytest.mark.parametrize(
     ("only", "expected"),
     [
-        (["quickfix"], {"quickfix.glossator", "quickfix.glossator.explain"}),
+        (["quickfix"], {"quickfix.glossator", "quickfix.glossator.explain", "quickfix.glossator.rule"}),
         (["quickfix.glossator.explain"], {"quickfix.glossator.explain"}),
         (["refactor.rewrite"], {"refactor.rewrite.glossator", "refactor.rewrite.glossator.document"}),
         (["source.fixAll"], set()),
@@ -76,6 +76,7 @@ async def test_each_problem_gets_explain_and_fix() -> None:
             {
                 "quickfix.glossator",
                 "quickfix.glossator.explain",
+                "quickfix.glossator.rule",
                 "refactor.rewrite.glossator",
                 "refactor.rewrite.glossator.document",
                 "refactor.glossator.ask",

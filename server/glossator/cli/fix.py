@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
+import typer
+
+from glossator.cli.failures import UsageError
 from glossator.cli.options import (
     AllowCloud,
     Apply,
@@ -29,6 +33,8 @@ def fix(
     allow_cloud: AllowCloud = False,
     untrusted: Untrusted = False,
     checker: Checker = None,
+    rule: Annotated[str | None, typer.Option("--rule", metavar="CODE", help="Only problems of this rule.")] = None,
+    everywhere: Annotated[bool, typer.Option("--all", help="Fix all problems of the --rule in the file.")] = False,
     unproven: Unproven = False,
     as_json: AsJson = False,
 ) -> int:
@@ -45,5 +51,8 @@ def fix(
         apply=apply,
         as_json=as_json,
         checkers=tuple(checker or ()),
+        rule=rule,
     )
-    return asyncio.run(perform(TaskName.FIX, file, wish))
+    if everywhere and rule is None:
+        raise UsageError("--all fixes one rule at a time: name it with --rule CODE")
+    return asyncio.run(perform(TaskName.FIX_ALL if everywhere else TaskName.FIX, file, wish))

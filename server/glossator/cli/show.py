@@ -130,6 +130,8 @@ def proposal(offered: Proposal, *, name: str) -> None:
     change(offered.base.text, offered.text, name=name)
     if offered.summary:
         say(offered.summary)
+    for one in offered.left:
+        say(f"left: line {one.diagnostic.region.start.line + 1}: {one.reason}")
     say(f"{describe(offered.verdict)} ({_how(offered)})")
 
 
@@ -218,7 +220,7 @@ def result_as_json(result: Result, *, diagnostics: tuple[Diagnostic, ...], name:
                 "cached": cached,
                 **about,
             }
-        case Proposal(base, text, author, verdict, summary):
+        case Proposal(base, text, author, verdict, summary, left=left):
             verdict_told = {
                 **asdict(verdict),
                 "new": [diagnostic_as_json(one) for one in verdict.new],
@@ -232,6 +234,7 @@ def result_as_json(result: Result, *, diagnostics: tuple[Diagnostic, ...], name:
                 "summary": summary,
                 "author": _author(author),
                 "verdict": verdict_told,
+                "left": [{**diagnostic_as_json(one.diagnostic), "reason": one.reason} for one in left],
                 **about,
             }
         case Review(findings, structure, dropped, author, refusal):

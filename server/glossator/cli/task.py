@@ -12,7 +12,7 @@ from glossator.cli.writing import write
 from glossator.document import Diagnostic
 from glossator.tasks.task import Ask, Explanation, Proposal, Refusal, Result, Review, State, TaskName
 
-_ABOUT_PROBLEMS = frozenset({TaskName.EXPLAIN, TaskName.FIX})
+_ABOUT_PROBLEMS = frozenset({TaskName.EXPLAIN, TaskName.FIX, TaskName.FIX_ALL})
 _APPLIED = frozenset({State.FIXED, State.UNKNOWN})
 
 
@@ -29,6 +29,7 @@ class Wish:
     apply: bool = False
     as_json: bool = False
     checkers: tuple[str, ...] = ()
+    rule: str | None = None
 
 
 async def perform(task: TaskName, at: str, wish: Wish) -> int:
@@ -38,7 +39,7 @@ async def perform(task: TaskName, at: str, wish: Wish) -> int:
     root = root_of(opened.path)
     async with application(root, allow_cloud=wish.allow_cloud, trusted=not wish.untrusted) as product:
         ask = await make_ask(task, place, opened, wish, product)
-        if task is TaskName.FIX and not ask.diagnostics:
+        if task in {TaskName.FIX, TaskName.FIX_ALL} and not ask.diagnostics:
             return _end(opened, no_problem(product.offer(opened.snapshot)), wish, name=place.path.as_posix())
         with show.Watch() as watch:
             result = await run_task(product, ask, watch)
@@ -58,11 +59,13 @@ async def make_ask(task: TaskName, place: Place, opened: Opened, wish: Wish, pro
                 only=wish.checkers,
                 tell=watch,
             )
+    if wish.rule is not None:
+        found = tuple(one for one in found if (one.code or "").lower() == wish.rule.lower())
     here = problems.at(region, found, anywhere=place.line is None)
     meant = here if task is TaskName.FIX and place.line is not None else here[:1]
     if task is TaskName.EXPLAIN and place.line is None and not meant:
         region = opened.snapshot.whole
-    if not wish.as_json:
+    if not wish.as_json and task is not TaskName.FIX_ALL:
         _tell_meant(meant, here)
     return Ask(
         task,

@@ -23,6 +23,7 @@ LLM_GENERATED = types.CodeActionTag.LlmGenerated
 
 EXPLAIN_PROBLEM = "quickfix.glossator.explain"
 FIX_PROBLEM = "quickfix.glossator"
+FIX_RULE = "quickfix.glossator.rule"
 CANCEL_JOB = "quickfix.glossator.cancel"
 APPLY_PENDING = "quickfix.glossator.apply"
 REFACTOR = "refactor.rewrite.glossator"
@@ -150,6 +151,12 @@ def _for_code(
             Item(f'Explain "{quote}" {route}', EXPLAIN_PROBLEM, "glossator.explain", argument, problem),
             Item(f'Fix "{quote}" {route}', FIX_PROBLEM, "glossator.fix", argument, problem),
         ]
+    if (ruled := next((one for one in problems if one.code is not None), None)) is not None:
+        plain = converter.unstructure(ruled)
+        argument = {**place, "range": plain["range"], "diagnostics": [plain]}
+        code = one_line(str(ruled.code), LONGEST_QUOTE)
+        title = f"Fix all {code} in this file {route_title(offer, ruled)}"
+        items.append(Item(title, FIX_RULE, "glossator.fixAll", argument, ruled))
     route = route_title(offer)
     here = {**place, "range": converter.unstructure(params.range)}
     if not problems:

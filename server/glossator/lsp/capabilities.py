@@ -14,6 +14,7 @@ COMMANDS = (
     "glossator.fix",
     "glossator.refactor",
     "glossator.ask",
+    "glossator.fixAll",
     "glossator.document",
     "glossator.review",
     "glossator.clearReview",

@@ -40,6 +40,7 @@ class Commands:
             "glossator.fix": lambda *given: self._start(TaskName.FIX, given),
             "glossator.refactor": lambda *given: self._start(TaskName.REFACTOR, given),
             "glossator.ask": lambda *given: self._start(TaskName.ASK, given),
+            "glossator.fixAll": lambda *given: self._start(TaskName.FIX_ALL, given),
             "glossator.document": lambda *given: self._start(TaskName.DOCUMENT, given),
             "glossator.review": lambda *given: self._start(TaskName.REVIEW, given),
             "glossator.clearReview": self.clear_review_command,

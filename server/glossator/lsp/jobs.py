@@ -332,6 +332,10 @@ class Jobs:
             "author": describe_route(proposal.author),
             "verdict": plain(proposal.verdict),
             "label": describe(proposal),
+            "left": [
+                {"line": one.diagnostic.region.start.line, "code": one.diagnostic.code, "reason": one.reason}
+                for one in proposal.left
+            ],
         }
         if proposal.verdict.withheld:
             applied = await apply(self._connection, proposal, job.ask)  # it says why not
@@ -349,6 +353,8 @@ class Jobs:
         stream.end(final=job.text, applied=applied.outcome.value, message=applied.message, **more)
         if applied.outcome not in {Outcome.APPLIED, Outcome.NOTHING}:
             self._connection.show(f"glossator: {applied.message}", types.MessageType.Warning)
+        elif proposal.left:
+            self._connection.show(f"glossator: {proposal.summary}", types.MessageType.Warning)
         elif not proposal.verdict.verified:
             self._connection.show(f"glossator: {applied.message}")
         return applied.message

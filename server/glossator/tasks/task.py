@@ -15,6 +15,7 @@ class TaskName(enum.StrEnum):
 
     EXPLAIN = "explain"
     FIX = "fix"
+    FIX_ALL = "fix-all"
     REFACTOR = "refactor"
     ASK = "ask"
     REVIEW = "review"
@@ -184,8 +185,19 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """A problem that a change leaves as it is, at its place in the changed text, and why."""
+
+    diagnostic: Diagnostic
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
-    """A change that the user may take: the whole new text against the snapshot that the author saw."""
+    """A change that the user may take: the whole new text against the snapshot that the author saw.
+
+    `left` are the problems that were to be fixed as well and are not, because no change of them could be proven.
+    """
 
     base: Snapshot
     text: str
@@ -193,6 +205,7 @@ class Proposal:
     verdict: Verdict
     summary: str = ""
     seconds: float = 0.0  # that its author took to answer
+    left: tuple[Left, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
