@@ -319,6 +319,12 @@ class PrivacySettings(_Table):
     rules: RuleFiles = Field(
         default=(), description="files of rules as gitleaks reads them, from the folder of this file on"
     )
+    allow: Patterns | None = Field(
+        default=None,
+        description="the only kinds (at their vendor's own address) and hosts (*.example.com: any below) that a request may leave "
+        "the machine for",
+    )
+    deny: Patterns = Field(default=(), description="kinds and hosts of providers that are never asked")
     require_ledger: bool = Field(
         default=False, description="let nothing leave the machine that cannot be written into the egress ledger before"
     )
@@ -395,6 +401,8 @@ class _ProjectPrivacy(_Table):
     private: Patterns = ()
     never: Patterns = ()
     on_secret: Literal["local", "redact", "refuse"] | None = None
+    allow: Patterns | None = None
+    deny: Patterns = ()
     require_ledger: bool = False
 
 
@@ -513,6 +521,8 @@ def policy(config: Config) -> Policy:
         trusted_hosts=privacy.trusted_hosts,
         on_secret=privacy.on_secret,
         rules=_own_rules(privacy.rules),
+        allow=privacy.allow,
+        deny=privacy.deny,
     )
 
 
@@ -701,11 +711,15 @@ class _Merge:
     def _tighten(self, more: _ProjectPrivacy, source: str) -> None:
         now = self.config.privacy
         changes: dict[str, Any] = {}
-        for field, old, new in (("private", now.private, more.private), ("never", now.never, more.never)):
+        both = ("private", "never", "deny")
+        for field, old, new in ((field, getattr(now, field), getattr(more, field)) for field in both):
             if set(new) - set(old):
                 changes[field] = tuple(dict.fromkeys(old + new))
         if more.on_secret is not None and _ON_SECRET.index(more.on_secret) > _ON_SECRET.index(now.on_secret):
             changes["on_secret"] = more.on_secret
+        if more.allow is not None and (now.allow is None or set(now.allow) - set(more.allow)):
+            # A kind and a host that mean the same do not meet here: in doubt nobody is asked.
+            changes["allow"] = tuple(one for one in more.allow if now.allow is None or one in now.allow)
         if more.require_ledger and not now.require_ledger:
             changes["require_ledger"] = True
         self._set_privacy(changes, source)

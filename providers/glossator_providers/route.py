@@ -10,6 +10,7 @@ from glossator_providers.errors import GlossatorError, NoProvider, PolicyRefusal
 from glossator_providers.model import Level, ModelInfo, Request
 from glossator_providers.models import leaves_the_machine
 from glossator_providers.privacy import Cleared, Decision, Policy, is_near
+from glossator_providers.privacy.permitted import forbidden
 
 Groups = Mapping[str, Sequence[str]]
 
@@ -54,6 +55,8 @@ def named(request: Request, providers: Sequence[Provider], groups: Groups) -> li
 def objection(provider: Provider, cleared: Cleared, policy: Policy) -> str | None:
     """Say in words why this provider may not or cannot answer, None where nothing stands against it."""
     near = is_near(provider, policy.trusted_hosts)
+    if (denied := forbidden(provider, policy, near=near)) is not None:
+        return denied
     if not cleared.covers(provider):
         if provider.found and not near and cleared.decision.level is Level.OPEN:
             return "it was found by its key, and you have not allowed it in this workspace yet"

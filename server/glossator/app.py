@@ -30,10 +30,10 @@ from glossator.tasks.document import document
 from glossator.tasks.explain import explain
 from glossator.tasks.explanations import Explanations
 from glossator.tasks.fix import fix
-from glossator.tasks.fix_all import fix_all
 from glossator.tasks.refactor import refactor
 from glossator.tasks.review import review
 from glossator.tasks.task import Ask, Author, Explanation, Proposal, Refusal, TaskEvent, TaskName
+from glossator.tasks.tests import write_tests
 from glossator_providers import cost
 from glossator_providers.adaptive import Lesson, Outcome
 from glossator_providers.breaker import Thresholds
@@ -62,6 +62,7 @@ from glossator_providers.model import (
     Text,
 )
 from glossator_providers.privacy import LocalFiles, Policy, is_near, judge_text
+from glossator_providers.privacy.permitted import forbidden
 from glossator_providers.privacy.provenance import Places
 from glossator_providers.privacy.redact import Redacted, Restoring, redact
 from glossator_providers.route import Route, Split
@@ -285,14 +286,14 @@ class Application:
                 return explain(ask, handbook=handbook, models=models, explanations=self._explanations)
             case TaskName.FIX:
                 return fix(ask, handbook=handbook, toolbox=toolbox, models=models)
-            case TaskName.FIX_ALL:
-                return fix_all(ask, handbook=handbook, toolbox=toolbox, models=models)
             case TaskName.REFACTOR:
                 return refactor(ask, toolbox=toolbox, models=models)
             case TaskName.ASK:
                 return answer_question(ask, models=models)
             case TaskName.DOCUMENT:
                 return document(ask, toolbox=toolbox, models=models)
+            case TaskName.TESTS:
+                return write_tests(ask, toolbox=toolbox, models=models)
             case TaskName.REVIEW:
                 return review(ask, models=models)
 
@@ -518,7 +519,8 @@ class Application:
         if route.decision.level is not Level.OPEN or self._policy.cloud_allowed:
             return ()
         refused = {provider.name for provider, _ in route.refused}
-        return tuple(one for one in self._waiting_for_consent(self.router.providers) if one.name in refused)
+        waiting = self._waiting_for_consent(self.router.providers)
+        return tuple(one for one in waiting if one.name in refused and not forbidden(one, self._policy, near=False))
 
     def _waiting_for_consent(self, some: tuple[Provider, ...]) -> tuple[Provider, ...]:
         if self._policy.cloud_allowed:

@@ -12,7 +12,7 @@ from typing import final
 from glossator_providers.catalog import Provider, host_of, is_loopback
 from glossator_providers.errors import EgressDenied, PolicyRefusal
 from glossator_providers.model import Fragment, Level, Origin, OriginKind, Request
-from glossator_providers.privacy import blocks, contents, paths, rules
+from glossator_providers.privacy import blocks, contents, paths, permitted, rules
 from glossator_providers.privacy.files import Files
 from glossator_providers.privacy.policy import Policy
 from glossator_providers.privacy.provenance import Places
@@ -118,7 +118,10 @@ class Cleared:
         policy = self._policy
         if self.decision.level is Level.NEVER:
             return False
-        if is_near(provider, policy.trusted_hosts):
+        near = is_near(provider, policy.trusted_hosts)
+        if permitted.forbidden(provider, policy, near=near) is not None:
+            return False
+        if near:
             return True
         if self.decision.level is Level.PRIVATE:
             return False

@@ -16,6 +16,7 @@ class Policy:
     `trusted_hosts` are names or addresses that count as this machine. `on_secret` says what a secret in a text means:
     it is masked before the text travels, or local models only, or no model. With `cloud_allowed` False, clouds that nobody configured (only a key was found in the
     environment) may not be used yet in this workspace. `rules` are the organisation's own, beside the built-in ones.
+    `allow` are the kinds and hosts of providers that a request may leave the machine for, None for all; `deny` those never asked.
     """
 
     private: tuple[str, ...] = ()
@@ -24,3 +25,5 @@ class Policy:
     on_secret: Literal["redact", "local", "refuse"] = "local"  # noqa: S105  a choice, no password
     cloud_allowed: bool = True
     rules: Rules = NO_RULES
+    allow: tuple[str, ...] | None = None
+    deny: tuple[str, ...] = ()
