@@ -30,10 +30,10 @@ from glossator.tasks.document import document
 from glossator.tasks.explain import explain
 from glossator.tasks.explanations import Explanations
 from glossator.tasks.fix import fix
+from glossator.tasks.fix_all import fix_all
 from glossator.tasks.refactor import refactor
 from glossator.tasks.review import review
 from glossator.tasks.task import Ask, Author, Explanation, Proposal, Refusal, TaskEvent, TaskName
-from glossator.tasks.tests import write_tests
 from glossator_providers import cost
 from glossator_providers.adaptive import Lesson, Outcome
 from glossator_providers.breaker import Thresholds
@@ -286,14 +286,14 @@ class Application:
                 return explain(ask, handbook=handbook, models=models, explanations=self._explanations)
             case TaskName.FIX:
                 return fix(ask, handbook=handbook, toolbox=toolbox, models=models)
+            case TaskName.FIX_ALL:
+                return fix_all(ask, handbook=handbook, toolbox=toolbox, models=models)
             case TaskName.REFACTOR:
                 return refactor(ask, toolbox=toolbox, models=models)
             case TaskName.ASK:
                 return answer_question(ask, models=models)
             case TaskName.DOCUMENT:
                 return document(ask, toolbox=toolbox, models=models)
-            case TaskName.TESTS:
-                return write_tests(ask, toolbox=toolbox, models=models)
             case TaskName.REVIEW:
                 return review(ask, models=models)
 
