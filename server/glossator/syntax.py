@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import log
 
 from tree_sitter import Language, Node, Parser, Tree
 
 from glossator.document import Point, Region, Snapshot
 
 LARGEST_TEXT = 4_000_000  # bytes; what is larger is not parsed
+LONGEST_PARSE = 0.25  # seconds of this thread; what takes longer is not parsed, and its syntax is unknown
+SMALLEST_HEAD = 4096  # bytes that any parser takes in its stride
+HEAD_GROWTH = 4  # times; each further head is so much longer
 LARGEST_SYMBOL = 400  # lines; a larger one is no region that a model should write anew
 LARGEST_STATEMENT = 100  # lines
 MANY_NODES = 2000  # beside one another; who stands further off is no neighbour
@@ -165,7 +170,7 @@ def enclosing(snapshot: Snapshot, region: Region) -> Region:
 
 
 def errors(language: str, text: str) -> int | None:
-    """Count the nodes that are wrong or missing in *text*; None where there is no grammar for *language*."""
+    """Count the nodes that are wrong or missing in *text*; None where *language* has no grammar or parsing took too long."""
     parsed = _parse(language, text)
     if parsed is None:
         return None
@@ -176,7 +181,7 @@ def errors(language: str, text: str) -> int | None:
 
 
 def symbols(language: str, text: str) -> tuple[str, ...]:
-    """Return the names that *text* defines, members as `Class.method`, in order; none where there is no grammar."""
+    """Return the names that *text* defines, members as `Class.method`, in order; none where it cannot be parsed."""
     parsed = _parse(language, text)
     if parsed is None:
         return ()
@@ -438,14 +443,34 @@ def _walk(root: Node, *, only_errors: bool) -> Iterator[Node]:
         todo.extend(child for child in node.children if child.has_error or child.is_missing or not only_errors)
 
 
-def _parse(language: str, text: str) -> tuple[Tree, bytes] | None:
+def _parse(language: str, text: str, clock: Callable[[], float] = time.thread_time) -> tuple[Tree, bytes] | None:
     grammar = GRAMMARS.get(language)
     if grammar is None:
         return None
     source = _encode(text)
-    if len(source) > LARGEST_TEXT:
+    parser = Parser(_language(grammar.module, grammar.function))
+    if len(source) > LARGEST_TEXT or not _is_soon_parsed(parser, source, clock):
         return None
-    return Parser(_language(grammar.module, grammar.function)).parse(source), source
+    return parser.parse(source), source
+
+
+def _is_soon_parsed(parser: Parser, source: bytes, clock: Callable[[], float]) -> bool:
+    """Say whether *source* can be expected to be parsed within the time allowed, from how ever longer heads of it go.
+
+    Deep nesting and binary data cost the square of their length or more, and a parse that runs cannot be stopped.
+    """
+    size, before, spent = SMALLEST_HEAD, 0.0, 0.0
+    while size < len(source):
+        began = clock()
+        parser.parse(source[:size])
+        taken = clock() - began
+        longer = min(len(source), size * HEAD_GROWTH)
+        growth = max(taken / before, HEAD_GROWTH) if before else HEAD_GROWTH
+        spent += taken
+        if spent + taken * growth ** log(longer / size, HEAD_GROWTH) > LONGEST_PARSE:
+            return False
+        size, before = longer, taken
+    return True
 
 
 def _encode(text: str) -> bytes:

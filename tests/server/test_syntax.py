@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from itertools import count
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glossator.document import Point, Region, Snapshot
-from glossator.syntax import GRAMMARS, LARGEST_SYMBOL, enclosing, errors, outline, symbols
+from glossator.syntax import GRAMMARS, LARGEST_SYMBOL, _parse, enclosing, errors, outline, symbols
 
 PYTHON = """import os
 import sys
@@ -252,3 +254,26 @@ def test_deep_nesting_is_no_trap(hostile: str) -> None:
     middle = Point(0, len(hostile) // 2)
     enclosing(snapshot, Region(middle, middle))
     assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("hostile", ["\x00", "[{", "<", "`${", '"a\n', "a=>"])
+@pytest.mark.parametrize("language", sorted({"python", "typescript", "tsx", "go", "rust", "cpp", "shellscript"}))
+def test_no_text_blocks_for_long(language: str, hostile: str) -> None:
+    """Some texts of 150 KB would be parsed for minutes: that is foreseen, and their syntax is unknown."""
+    began = time.thread_time()
+    errors(language, hostile * (150_000 // len(hostile)))
+    assert time.thread_time() - began < 2  # a quarter of a second, on a machine that is not busy
+
+
+def test_what_takes_too_long_is_not_parsed() -> None:
+    """Heads that grow dearer than they grow longer are not followed to the end; what is cheap is."""
+
+    def clock(cost: float) -> Callable[[], float]:
+        now = count()
+        return lambda: next(now) * cost
+
+    text = "x = 1\n" * 10_000
+    assert _parse("python", text, clock(0.001)) is not None
+    assert _parse("python", text, clock(0.1)) is None
+    assert _parse("python", "x = 1\n", clock(100)) is not None  # nothing so short is measured
+    assert _parse("python", text, clock(0.0)) is not None
