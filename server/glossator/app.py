@@ -34,6 +34,7 @@ from glossator.tasks.fix_all import fix_all
 from glossator.tasks.refactor import refactor
 from glossator.tasks.review import review
 from glossator.tasks.task import Ask, Author, Explanation, Proposal, Refusal, TaskEvent, TaskName
+from glossator.tasks.tests import write_tests
 from glossator_providers import cost
 from glossator_providers.adaptive import Lesson, Outcome
 from glossator_providers.breaker import Thresholds
@@ -294,6 +295,8 @@ class Application:
                 return answer_question(ask, models=models)
             case TaskName.DOCUMENT:
                 return document(ask, toolbox=toolbox, models=models)
+            case TaskName.TESTS:
+                return write_tests(ask, toolbox=toolbox, models=models)
             case TaskName.REVIEW:
                 return review(ask, models=models)
 

@@ -80,6 +80,7 @@ async def test_each_problem_gets_explain_and_fix() -> None:
                 "refactor.rewrite.glossator",
                 "refactor.rewrite.glossator.document",
                 "refactor.glossator.ask",
+                "refactor.glossator.tests",
                 "refactor.glossator.review",
             },
         ),

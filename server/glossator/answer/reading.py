@@ -41,12 +41,16 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read: the whole new text where it is an edit, the prose beside the code, and why where it is none."""
+    """What was read: the whole new text where it is an edit, the prose beside the code, and why where it is none.
+
+    `near` are the lines of the file that are most like those that the answer wants to replace and that are not there.
+    """
 
     outcome: Outcome
     text: str | None
     prose: str
     reason: str
+    near: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +111,33 @@ def read(
         if isinstance(found, Found):
             found = _gated(found.lines, asked) or found
         if isinstance(found, Refused):
-            return Reading(Outcome(found.outcome), None, prose, found.reason)
+            return Reading(Outcome(found.outcome), None, prose, found.reason, found.near)
         if found is not None:
             text = fit(base, "\n".join(found.lines), end=not found.ends)
             if text == base.text:
                 return Reading(Outcome.NO_CHANGE, None, prose, "the answer changes nothing")
             return Reading(Outcome.EDIT, text, prose, "")
     return Reading(Outcome.NO_MATCH, None, prose, "no code in the answer fits the file")
+
+
+def read_addition(answer: str, *, finish: FinishReason, base: Snapshot) -> Reading:
+    """Read code that is to be added at the end of *base*: the one fenced block of *answer*; never raises."""
+    lines = tuple(answer.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff").split("\n"))
+    prose = clean(_prose(lines)).strip()
+    refused = _ended_badly(lines, finish)
+    if refused is not None:
+        return Reading(Outcome(refused.outcome), None, prose, refused.reason)
+    blocks = [block for block in fences(lines) if any(line.strip() for line in block.lines)]
+    if len(blocks) != 1:
+        outcome = Outcome.AMBIGUOUS if blocks else Outcome.NO_MATCH
+        return Reading(outcome, None, prose, f"one block of code was asked for, and {len(blocks) or 'none'} came")
+    body = "\n".join(without_numbers(blocks[0].lines)).strip("\n").split("\n")
+    if left_out := elided(body, base=()):
+        return Reading(Outcome.ELIDED, None, prose, f"the answer leaves code out: {left_out[0].strip()}")
+    before = base.text.rstrip()
+    end = base.newline
+    text = f"{before}{end * 3 if before else ''}{end.join(body)}{end}"
+    return Reading(Outcome.EDIT, text, prose, "")
 
 
 def read_all(answer: str, *, finish: FinishReason, bases: Sequence[Snapshot]) -> tuple[Reading, ...]:

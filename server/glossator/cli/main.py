@@ -27,6 +27,7 @@ from glossator.cli import (
     refactor,
     review,
     serve,
+    tests,
     usage,
     why,
 )
@@ -46,6 +47,7 @@ cli.command("explain")(explain.explain)
 cli.command("fix")(fix.fix)
 cli.command("refactor")(refactor.refactor)
 cli.command("document")(document.document)
+cli.command("tests")(tests.write_tests)
 cli.command("review")(review.review)
 cli.command("ask")(ask.ask)
 cli.command("compare")(compare.compare)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from glossator.app import Application, Offer
 from glossator.cli import failures, problems, show
 from glossator.cli.places import Opened, Place, open_file, read_place, region_at, root_of
 from glossator.cli.work import application, run_task
-from glossator.cli.writing import write
+from glossator.cli.writing import create, write
 from glossator.document import Diagnostic
 from glossator.tasks.task import Ask, Explanation, Proposal, Refusal, Result, Review, State, TaskName
 
@@ -43,6 +45,9 @@ async def perform(task: TaskName, at: str, wish: Wish) -> int:
             return _end(opened, no_problem(product.offer(opened.snapshot)), wish, name=place.path.as_posix())
         with show.Watch() as watch:
             result = await run_task(product, ask, watch)
+    if task is TaskName.TESTS and isinstance(result, Proposal):
+        opened = _test_file(result)
+        return _end(opened, result, wish, name=_from_here(opened.path), meant=())
     return _end(opened, result, wish, name=place.path.as_posix(), meant=ask.diagnostics)
 
 
@@ -110,12 +115,25 @@ def _tell_meant(meant: tuple[Diagnostic, ...], here: tuple[Diagnostic, ...]) -> 
         show.say(f"({left} more {'problem' if left == 1 else 'problems'}: name one with FILE:LINE:COL)")
 
 
+def _test_file(proposal: Proposal) -> Opened:
+    """Return the file that tests were written for as the task has seen it, perhaps one that is not there yet."""
+    assert proposal.base.path is not None
+    return Opened(Path(proposal.base.path), proposal.base.text.encode("utf-8"), proposal.base, marked=False)
+
+
+def _from_here(path: Path) -> str:
+    return os.path.relpath(path)
+
+
 def _apply(opened: Opened, result: Result, wish: Wish) -> bool:
     if not wish.apply or not isinstance(result, Proposal):
         return False
     if result.verdict.state not in _APPLIED and not wish.unproven:
         return False
-    write(opened, result.text)
+    if opened.data or opened.path.exists():
+        write(opened, result.text)
+    else:
+        create(opened.path, result.text)
     return True
 
 

@@ -54,6 +54,17 @@ def write(opened: Opened, text: str) -> None:
         raise
 
 
+def create(path: Path, text: str) -> None:
+    """Write a file that is not there yet; raises Changed if somebody else was faster, NotWritten where nothing can be written."""
+    try:
+        with path.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Changed(f"{path} has come meanwhile and was not touched; run the command again") from None
+    except OSError as error:
+        raise NotWritten(f"{path} could not be written ({error.strerror})") from None
+
+
 def _demand_writable(path: Path, opened: Opened) -> None:
     """Refuse a file that is marked as read-only, by whoever we run: replacing it would not ask for its mode."""
     if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):

@@ -28,6 +28,7 @@ CANCEL_JOB = "quickfix.glossator.cancel"
 APPLY_PENDING = "quickfix.glossator.apply"
 REFACTOR = "refactor.rewrite.glossator"
 DOCUMENT = "refactor.rewrite.glossator.document"
+TESTS = "refactor.glossator.tests"
 EXPLAIN_CODE = "refactor.glossator.explain"
 ASK = "refactor.glossator.ask"
 REVIEW = "refactor.glossator.review"
@@ -164,6 +165,7 @@ def _for_code(
     items += [
         Item(f"Refactor… {route}", REFACTOR, "glossator.refactor", here, None, modelless),
         Item(f"Document this {route}", DOCUMENT, "glossator.document", here, None, modelless),
+        Item(f"Write tests {route}", TESTS, "glossator.tests", here, None, modelless),
         Item(f"Ask… {route}", ASK, "glossator.ask", here, None, modelless),
         # It stays on without a model: the structure is shown in any case.
         Item(f"Review this {_part(params.range)} {route}", REVIEW, "glossator.review", here),

@@ -61,7 +61,7 @@ async def apply(connection: Connection, proposal: Proposal, ask: Ask, *, anyway:
     for attempt in range(ATTEMPTS):
         document = session.documents.get(uri)
         if document is None:
-            return _gone()
+            return _gone() if uri == ask.snapshot.uri else await _put(connection, proposal)
         now = document.snapshot()
         wanted = combine(proposal, now, anyway=anyway)
         if wanted is None:
@@ -153,6 +153,28 @@ async def _send(
     finally:
         landed.cancel()
         newer.cancel()
+
+
+async def _put(connection: Connection, proposal: Proposal) -> Applied:
+    """Add to a file that is not open, or make it: what the editor answers is all that can be known of it."""
+    base = proposal.base
+    name = base.uri.rpartition("/")[2]
+    changes: list[types.TextDocumentEdit | types.CreateFile | types.RenameFile | types.DeleteFile] = []
+    if not base.text:
+        if not connection.client.create_files:
+            return Applied(
+                Outcome.REFUSED, f"This editor cannot be asked to make {name}; run `glossator tests` instead"
+            )
+        changes.append(types.CreateFile(uri=base.uri, options=types.CreateFileOptions(ignore_if_exists=False)))
+    reference = types.OptionalVersionedTextDocumentIdentifier(uri=base.uri, version=None)
+    edits = text_edits(base, proposal.text, connection.client.encoding)
+    changes.append(types.TextDocumentEdit(text_document=reference, edits=[*edits]))
+    label = one_line(f"glossator: {proposal.summary or 'edit'}; {describe(proposal)}", 120)
+    params = types.ApplyWorkspaceEditParams(edit=types.WorkspaceEdit(document_changes=changes), label=label)
+    refusal = await _ask(connection, params)
+    if refusal is not None:
+        return Applied(Outcome.REFUSED, f"{name} was not changed: {refusal}")
+    return Applied(Outcome.APPLIED, f"{name}: {describe(proposal)}")
 
 
 async def _ask(connection: Connection, params: types.ApplyWorkspaceEditParams) -> str | None:

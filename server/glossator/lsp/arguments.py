@@ -92,7 +92,7 @@ def make_ask(connection: Connection, task: TaskName, target: Target) -> Ask:
         diagnostics = ()
         if region.start == region.end or target.range is None:  # a cursor chooses no part
             region = snapshot.whole
-    if task is TaskName.DOCUMENT:
+    if task in {TaskName.DOCUMENT, TaskName.TESTS}:
         diagnostics = ()
     instruction = target.instruction
     if task is TaskName.ASK and instruction is None:

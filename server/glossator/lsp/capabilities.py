@@ -16,6 +16,7 @@ COMMANDS = (
     "glossator.ask",
     "glossator.fixAll",
     "glossator.document",
+    "glossator.tests",
     "glossator.review",
     "glossator.clearReview",
     "glossator.cancel",

@@ -27,6 +27,7 @@ class Client:
     roots: tuple[str, ...]  # URIs of the workspace folders
     apply_edit: bool
     change_annotations: bool
+    create_files: bool
     configuration: bool
     register_configuration: bool
     progress: bool
@@ -57,6 +58,7 @@ class Client:
             change_annotations=isinstance(
                 look_up(able, "workspace", "workspaceEdit", "changeAnnotationSupport"), Mapping
             ),
+            create_files=_lists(look_up(able, "workspace", "workspaceEdit", "resourceOperations"), "create"),
             configuration=look_up(able, "workspace", "configuration") is True,
             register_configuration=look_up(able, "workspace", "didChangeConfiguration", "dynamicRegistration") is True,
             progress=look_up(able, "window", "workDoneProgress") is True,

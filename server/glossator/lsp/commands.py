@@ -42,6 +42,7 @@ class Commands:
             "glossator.ask": lambda *given: self._start(TaskName.ASK, given),
             "glossator.fixAll": lambda *given: self._start(TaskName.FIX_ALL, given),
             "glossator.document": lambda *given: self._start(TaskName.DOCUMENT, given),
+            "glossator.tests": lambda *given: self._start(TaskName.TESTS, given),
             "glossator.review": lambda *given: self._start(TaskName.REVIEW, given),
             "glossator.clearReview": self.clear_review_command,
             "glossator.cancel": self.cancel_command,

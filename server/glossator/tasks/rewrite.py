@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from glossator.answer import AnswerStream, Outcome, Reading, read
+from glossator.answer import AnswerStream, Outcome, Reading, read, read_addition
 from glossator.context import fenced
 from glossator.document import Region, Snapshot
 from glossator.tasks.conversation import Answering, Models, converse
@@ -16,7 +16,7 @@ from glossator.tasks.task import Author, Progress, Proposal, Refusal, Restart, R
 from glossator.verify import describe
 from glossator_providers.adaptive import Outcome as Lesson
 from glossator_providers.errors import GlossatorError
-from glossator_providers.model import Fragment, Message, Origin, OriginKind, Request, Role
+from glossator_providers.model import Answer, Fragment, Message, Origin, OriginKind, Request, Role
 from glossator_providers.privacy.redact import lost
 
 Check = Callable[[str], Awaitable[Verdict]]
@@ -37,10 +37,18 @@ class _Step:
 
 
 async def rewrite(
-    request: Request, *, base: Snapshot, region: Region, models: Models, check: Check, tries: Tries, checker: str | None
+    request: Request,
+    *,
+    base: Snapshot,
+    region: Region | None,
+    models: Models,
+    check: Check,
+    tries: Tries,
+    checker: str | None,
 ) -> AsyncGenerator[Progress | Result]:
     """Ask models for the region anew until a change passes; the last event is the best proposal, or why there is none.
 
+    Without a *region* the answer is added at the end of the document.
     `tries` may hold proposals that were made without a model. `checker` is named while it runs.
     """
     failure: Refusal | None = None
@@ -58,10 +66,10 @@ async def rewrite(
                     yield event
         if heard is None:
             break
-        reading = read(heard.answer.text, finish=heard.answer.finish, base=base, region=region)
+        reading = _read(heard.answer, base, region)
         if reading.text is None:
             models.learn(asked, heard.answer, Lesson.FAILED)
-            step = _unusable(reading, heard.author)
+            step = _unusable(reading, heard.author, base)
         elif gone := lost(heard.masked, before=base.text, after=reading.text):
             step = _Step(failure=Refusal("withheld", _without_secrets(gone, heard.author)))
         elif tries.repeats(reading.text):
@@ -83,15 +91,27 @@ async def rewrite(
     yield _outcome(tries, failure)
 
 
-def _unusable(reading: Reading, author: Author) -> _Step:
+def _read(answer: Answer, base: Snapshot, region: Region | None) -> Reading:
+    if region is None:
+        return read_addition(answer.text, finish=answer.finish, base=base)
+    return read(answer.text, finish=answer.finish, base=base, region=region)
+
+
+def _unusable(reading: Reading, author: Author, base: Snapshot) -> _Step:
     failure = Refusal(reading.outcome.value, _why_not(reading.outcome, reading.reason, author))
     if reading.outcome not in _MENDABLE:
         return _Step(failure=failure)
-    told = words(
-        f"That answer could not be used: {failure.kind}. Answer again in the form that was asked for: one sentence, then "
-        "one fenced block with every line of the region"
+    told = [words(f"That answer could not be used: {failure.kind}. ")]
+    if reading.near:
+        lines = fenced("\n".join(reading.near))
+        nearest = f"What it replaces does not stand in the file. Did you mean these lines?\n{lines}\n"
+        told.append(Fragment(nearest, (Origin(OriginKind.DOCUMENT, base.uri),)))
+    told.append(
+        words(
+            "Answer again in the form that was asked for: one sentence, then one fenced block with every line of the region"
+        )
     )
-    return _Step((told,), failure.message, failure)
+    return _Step(tuple(told), failure.message, failure)
 
 
 def _judged(verdict: Verdict, base: Snapshot) -> _Step:

@@ -20,6 +20,7 @@ class TaskName(enum.StrEnum):
     ASK = "ask"
     REVIEW = "review"
     DOCUMENT = "document"
+    TESTS = "tests"
 
 
 @dataclass(frozen=True, slots=True)
