@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glossator.answer import AnswerStream, Outcome, Reading, read, read_all
+from glossator.answer.placing import nearest
 from glossator.document import Point, Region, Snapshot
 from glossator_providers.model import FinishReason
 
@@ -82,6 +83,29 @@ GOOD = {
     "tool": '{"name": "edit", "arguments": {"oldString": "return resul\\n\\n", "newString": "return result\\n\\n"}}',
     "lines": "```\nedit 9:9\n    return result\nend_of_edit\n```\n",
 }
+
+
+def test_what_a_block_may_have_meant_is_shown() -> None:
+    """Where the lines of a block do not stand in the file, those that are most like them are named; else none."""
+    block = "<<<<<<< SEARCH\n{}\n=======\nx\n>>>>>>> REPLACE\n"
+    shifted = asked(block.format("    for item in items:\n        result += item\n    return result"))
+    assert shifted.outcome is Outcome.NO_MATCH
+    assert shifted.near == tuple(FILE.split("\n")[4:11])
+    spelled = asked(block.format("    retrun resul"))
+    assert "    return resul" in spelled.near
+    assert asked(block.format("@@@@")).near == ()
+    assert asked(block.format("    x\n" * 300)).near == ()
+
+
+@given(
+    st.lists(st.sampled_from(["a = 1", "  b()", "", "}", "c"]), max_size=30),
+    st.lists(st.sampled_from(["a = 2", "b()", "", "}", "C", "x" * 300]), max_size=90),
+)
+def test_the_nearest_lines_stand_in_the_file(lines: list[str], search: list[str]) -> None:
+    """Whatever is looked for, what is shown is a piece of the file, and not a long one."""
+    near = nearest(lines, search)
+    assert len(near) <= 50
+    assert not near or any(tuple(lines[at : at + len(near)]) == near for at in range(len(lines)))
 
 
 @pytest.mark.parametrize("form", GOOD)

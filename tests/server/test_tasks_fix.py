@@ -36,6 +36,13 @@ WORSE = "It asks another name.\n```python\ndef is_missing(value):\n    return va
 SUPPRESSED = "It says nothing.\n```python\ndef is_missing(value):\n    return bool(value == None)  # noqa: E711\n```\n"
 BROKEN = "It cannot be read.\n```python\ndef is_missing(value:\n    return value is None\n```\n"
 NOT_AN_EDIT = "I would compare by identity."
+MISSED = """It compares by identity.
+<<<<<<< SEARCH
+    fifth = json.load(open(path))
+=======
+    fifth = json.load(path, strict=False)
+>>>>>>> REPLACE
+"""
 CANNOT = "CANNOT FIX: the caller depends on it"
 
 
@@ -85,6 +92,17 @@ async def test_a_wrong_answer_is_asked_again_with_the_verdict(workspace: Path) -
     assert "E711" in fake.requests[1].json["messages"][-1]["content"]
     restart = next(event for event in told if isinstance(event, Restart))
     assert "E711" in restart.reason
+
+
+async def test_a_block_that_does_not_match_is_asked_again_with_the_lines_that_it_may_mean(workspace: Path) -> None:
+    """The second request shows the lines of the file that are most like those that were not found, as its own text."""
+    _, result, fake = await fixed(workspace, in_turn(answering(MISSED), answering(RIGHT)))
+    assert isinstance(result, Proposal)
+    assert result.verdict.verified
+    told = fake.requests[1].json["messages"][-1]["content"]
+    assert "Did you mean these lines?" in told
+    assert "    fifth = json.load(path)\n" in told
+    assert "import json" not in told  # what is far off is not shown again
 
 
 async def test_every_attempt_says_who_is_asked_before_its_text(workspace: Path) -> None:

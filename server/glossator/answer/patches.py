@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from glossator.answer.fences import fences
-from glossator.answer.placing import Place, Refused, locate, locate_loosely, the_one
+from glossator.answer.placing import Place, Refused, locate, locate_loosely, nearest, the_one
 
 Lines = list[str]
 
@@ -323,6 +323,8 @@ def _put(lines: Lines, block: Block, target: Target, *, named: bool) -> Lines | 
             if within is not None:
                 done.append(within)
             else:
+                if place.outcome == "no-match" and named:
+                    place = replace(place, near=nearest(lines, old))
                 # Ambiguity says more than a reading that fits nowhere.
                 refused = place if refused is None or place.outcome == "ambiguous" else refused
             continue

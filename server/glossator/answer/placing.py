@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import accumulate
+
+_AROUND = 2  # lines that are shown before and after those that are like what was looked for
+_MOST_NEAR = 40  # lines that are shown
+_MOST_LINES = 2000  # lines that are compared letter by letter, as far as
+_LONGEST_LINE = 200  # characters of each
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The answer was understood, and it cannot be used; `outcome` is one of `answer.Outcome`'s words."""
+    """The answer was understood, and it cannot be used; `outcome` is one of `answer.Outcome`'s words.
+
+    `near` are the file's lines that are most like those that were not found in it.
+    """
 
     outcome: str
     reason: str
+    near: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,30 @@ def the_one(places: Sequence[Place], *, inside: tuple[int, int] | None = None) -
     if places:
         return Refused("ambiguous", f"what it replaces stands at {len(places)} places of the file")
     return Refused("no-match", "what it replaces does not stand in the file")
+
+
+def nearest(lines: Sequence[str], search: Sequence[str]) -> tuple[str, ...]:
+    """Return the lines that are most like *search*, with some around them; none where hardly anything is like it."""
+    wanted = [line.strip() for line in trimmed(search)]
+    if not wanted:
+        return ()
+    telling = max(wanted, key=len)
+    bare = [line.strip() for line in lines]
+    shared = {line for line in wanted if any(map(str.isalnum, line))}
+    scores = list(accumulate((line in shared for line in bare), initial=0))
+    size = min(len(wanted), len(lines))
+    found = [scores[at + size] - scores[at] for at in range(len(lines) - size + 1)]
+    score = max(found, default=0)
+    best = [at for at, one in enumerate(found) if one == score][:_MOST_NEAR]
+    first = max(best, key=lambda at: sum(map(str.__eq__, bare[at : at + size], wanted)), default=0)
+    last = first + size
+    if not score:
+        alike = get_close_matches(telling[:_LONGEST_LINE], {line[:_LONGEST_LINE] for line in bare[:_MOST_LINES]}, n=1)
+        if not alike:
+            return ()
+        first = next(number for number, line in enumerate(bare) if line[:_LONGEST_LINE] == alike[0])
+        first, last = max(0, first - wanted.index(telling)), first - wanted.index(telling) + size
+    return tuple(lines[max(0, first - _AROUND) : min(last + _AROUND, first + _MOST_NEAR)])
 
 
 def trimmed(lines: Sequence[str]) -> list[str]:
