@@ -31,9 +31,10 @@ from glossator.tasks.explain import explain
 from glossator.tasks.explanations import Explanations
 from glossator.tasks.fix import fix
 from glossator.tasks.fix_all import fix_all
+from glossator.tasks.prompt import VARIABLES, is_own, problem_of
 from glossator.tasks.refactor import refactor
 from glossator.tasks.review import review
-from glossator.tasks.task import Ask, Author, Explanation, Proposal, Refusal, TaskEvent, TaskName
+from glossator.tasks.task import Ask, Author, Explanation, Note, Proposal, Refusal, TaskEvent, TaskName
 from glossator.tasks.tests import write_tests
 from glossator_providers import cost
 from glossator_providers.adaptive import Lesson, Outcome
@@ -144,6 +145,7 @@ class Application:
         self.roots = roots
         self.loaded = loaded
         self.environment = environment
+        self._prompts = str(standard_sources(roots=(), environment=environment).user.parent / "prompts")
         self.consent: Consent | None = None
         self._trusted = trusted
         self._clock = clock
@@ -273,11 +275,21 @@ class Application:
         """Do what was asked; the last event is the result, and closing the iterator cancels."""
         self._follow_consent()
         ask = ask if ask.roots else replace(ask, roots=self.roots)
+        ask = replace(ask, prompts=self._prompts)
+        for broken, reason in self._broken_prompts(ask.task):
+            yield Note(f"Your prompt {broken} is broken, so Glossator's own is used: {reason}")
         earlier = tuple(turn.about for turn in ask.turns if turn.about is not None)
         models = _Models(self, whole=_whole(ask.snapshot, *earlier, roots=ask.roots))
         async with aclosing(self._story(ask, models)) as events:
             async for event in events:
                 yield event
+
+    def _broken_prompts(self, task: TaskName) -> tuple[tuple[str, str], ...]:
+        """Return the user's prompts for this task that cannot be used, each with the reason."""
+        begins = "fix" if task is TaskName.FIX_ALL else task.value
+        names = [name for name in VARIABLES if name.startswith(begins) and is_own(name, self._prompts)]
+        problems = ((name, problem_of(name, self._prompts)) for name in names)
+        return tuple((name, problem) for name, problem in problems if problem is not None)
 
     def _story(self, ask: Ask, models: _Models) -> AsyncGenerator[TaskEvent]:
         trust = self._trusted and ask.trusted
@@ -302,7 +314,7 @@ class Application:
 
     async def preview(self, ask: Ask) -> Preview:
         """Say where a task would go and what exactly it would send first; opens no connection, runs checkers as the task does."""
-        ask = replace(ask if ask.roots else replace(ask, roots=self.roots), fresh=True)
+        ask = replace(ask, roots=ask.roots or self.roots, fresh=True, prompts=self._prompts)
         why = self.why(ask.snapshot)
         models = _Unasked(self, whole=_whole(ask.snapshot, roots=ask.roots))
         ended: TaskEvent | None = None

@@ -23,6 +23,7 @@ from glossator.cli import (
     forget,
     ledger,
     privacy,
+    prompts,
     providers,
     refactor,
     review,
@@ -53,6 +54,7 @@ cli.command("ask")(ask.ask)
 cli.command("compare")(compare.compare)
 cli.command("apply")(apply.apply)
 cli.command("why")(why.why)
+cli.command("prompts")(prompts.prompts)
 cli.command("providers")(providers.providers)
 cli.command("doctor")(doctor.doctor)
 cli.command("usage")(usage.usage)

@@ -33,7 +33,7 @@ async def document(ask: Ask, *, toolbox: Toolbox | None, models: Models) -> Asyn
     context = without_closing(gather(snapshot, region), models, roots=ask.roots)
     instruction = typed(ask.instruction, snapshot.uri) if ask.instruction else None
     request = Request(
-        compose("document", {**pieces_of(context), "instruction": instruction}),
+        compose("document", {**pieces_of(context), "instruction": instruction}, own=ask.prompts),
         task="document",
         roots=ask.roots,
         provider=ask.provider,

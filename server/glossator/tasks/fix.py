@@ -75,7 +75,7 @@ async def fix(ask: Ask, *, handbook: Handbook, toolbox: Toolbox | None, models: 
     context = without_closing(context, models, roots=ask.roots)
     pieces = {**pieces_of(context), "instruction": typed(ask.instruction, snapshot.uri) if ask.instruction else None}
     request = Request(
-        compose("fix", {**pieces, "blocks": True}),
+        compose("fix", {**pieces, "blocks": True}, own=ask.prompts),
         task="fix",
         roots=ask.roots,
         provider=ask.provider,
@@ -84,21 +84,21 @@ async def fix(ask: Ask, *, handbook: Handbook, toolbox: Toolbox | None, models: 
         rule=diagnostics[0].code,
         temperature=0.0,
     )
-    request = _asked_in_its_form(request, pieces, models)
+    request = _asked_in_its_form(request, pieces, models, own=ask.prompts)
     story = rewrite(request, base=snapshot, region=region, models=models, check=check, tries=tries, checker=checker)
     async with aclosing(story) as events:
         async for event in events:
             yield event
 
 
-def _asked_in_its_form(request: Request, pieces: Mapping[str, Value], models: Models) -> Request:
+def _asked_in_its_form(request: Request, pieces: Mapping[str, Value], models: Models, *, own: str | None) -> Request:
     """Ask in the form that the model masters which would be asked first."""
     first = first_candidate(request, models)
     match form_of_change(first):
         case "code":
-            request = replace(request, messages=compose("fix-toy", pieces))
+            request = replace(request, messages=compose("fix-toy", pieces, own=own))
         case "region":
-            request = replace(request, messages=compose("fix", {**pieces, "blocks": False}))
+            request = replace(request, messages=compose("fix", {**pieces, "blocks": False}, own=own))
         case "region-and-blocks":
             pass  # it is composed so
     return replace(request, max_tokens=TOY_TOKENS) if first is not None and first.toy else request

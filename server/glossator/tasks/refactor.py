@@ -37,7 +37,7 @@ async def refactor(ask: Ask, *, toolbox: Toolbox | None, models: Models) -> Asyn
     context = without_closing(context, models, roots=ask.roots)
     pieces = {**pieces_of(context), "instruction": typed(ask.instruction, snapshot.uri)}
     request = Request(
-        compose("refactor", {**pieces, "blocks": True}),
+        compose("refactor", {**pieces, "blocks": True}, own=ask.prompts),
         task="refactor",
         roots=ask.roots,
         provider=ask.provider,
@@ -46,7 +46,7 @@ async def refactor(ask: Ask, *, toolbox: Toolbox | None, models: Models) -> Asyn
         temperature=0.0,
     )
     if form_of_change(first_candidate(request, models)) != "region-and-blocks":
-        request = replace(request, messages=compose("refactor", {**pieces, "blocks": False}))
+        request = replace(request, messages=compose("refactor", {**pieces, "blocks": False}, own=ask.prompts))
     story = rewrite(request, base=snapshot, region=region, models=models, check=check, tries=tries, checker=None)
     async with aclosing(story) as events:
         async for event in events:

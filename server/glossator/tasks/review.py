@@ -151,7 +151,7 @@ def _request(ask: Ask, piece: Region, lines: frozenset[int], models: Models) -> 
         "instruction": typed(ask.instruction, snapshot.uri) if ask.instruction else None,
     }
     return Request(
-        compose("review", pieces),
+        compose("review", pieces, own=ask.prompts),
         task="review",
         roots=ask.roots,
         provider=ask.provider,

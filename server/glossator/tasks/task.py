@@ -44,6 +44,7 @@ class Ask:
     folders. `trusted` says whether the workspace's own tools may be run. `unproven` asks for a change even where its
     checker finds it worse or only silenced; what breaks or destroys code is never offered. `fresh` asks for an explanation
     anew that is known already. `lines` are those that a review is about, as first and after the last, from 0; none mean all.
+    `prompts` is the folder of the user's own prompts.
     """
 
     task: TaskName
@@ -60,6 +61,7 @@ class Ask:
     unproven: bool = False
     fresh: bool = False
     lines: tuple[tuple[int, int], ...] = ()
+    prompts: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

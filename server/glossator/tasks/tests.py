@@ -51,7 +51,7 @@ async def write_tests(ask: Ask, *, toolbox: Toolbox | None, models: Models) -> A
         "instruction": typed(ask.instruction, snapshot.uri) if ask.instruction else None,
     }
     request = Request(
-        compose("tests", pieces),
+        compose("tests", pieces, own=ask.prompts),
         task="tests",
         roots=ask.roots,
         provider=ask.provider,
