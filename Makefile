@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := .venv/bin
 
-.PHONY: demo test check bench detection ignore-fuzz soak fuzz leak-lab leak-mutants parts why clean
+.PHONY: demo test check bench answers detection ignore-fuzz soak fuzz leak-lab leak-mutants parts why clean
 
 demo: .venv/.for-demo
 	@$(RUN)/glossator demo
@@ -27,6 +27,10 @@ bench: .venv/.for-tests .tools/bench/complete
 # Whom we are compared with. Who could not be had is named, left out, and tried again the next time.
 .tools/bench/complete: pyproject.toml uv.lock tests/benchmarks/get_peers.sh
 	@sh tests/benchmarks/get_peers.sh $(UV) $(RUN)/python .tools/bench
+
+# How many recorded answers of models are read right, by form; needs the recorded data beside the checkout.
+answers: .venv/.for-tests
+	$(RUN)/pytest -q -s tests/server/test_answer_recorded.py
 
 # How well secrets are found, beside others, into docs/detection.md; needs the labelled data beside the checkout.
 detection: .venv/.for-tests

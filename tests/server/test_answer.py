@@ -85,6 +85,18 @@ GOOD = {
 }
 
 
+def test_bare_code_for_the_region() -> None:
+    """An answer that is nothing but code takes the region's place if it defines what that defines; prose does not."""
+    assert asked(BODY).text == FIXED
+    assert asked(f"Sure. {BODY}").outcome is Outcome.NO_MATCH
+    assert asked("def sum_up(items):\n    return sum(items)\n").outcome is Outcome.NO_MATCH
+    assert asked(BODY.replace("result = 0", "# ... existing code ...")).outcome is Outcome.NO_MATCH
+    statement = Region(Point(8, 0), Point(9, 0))
+    assert asked("    return result\n", region=statement).text == FIXED
+    for prose in ("return result\n", "    return it to whom it may concern, says the law\n", "    return (result\n"):
+        assert asked(prose, region=statement).text is None
+
+
 def test_what_a_block_may_have_meant_is_shown() -> None:
     """Where the lines of a block do not stand in the file, those that are most like them are named; else none."""
     block = "<<<<<<< SEARCH\n{}\n=======\nx\n>>>>>>> REPLACE\n"

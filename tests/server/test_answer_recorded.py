@@ -15,7 +15,7 @@ from glossator.answer import read, read_all
 from glossator.document import Point, Region, Snapshot
 from glossator_providers.model import FinishReason
 
-LEAST_RIGHT = 0.92
+LEAST_RIGHT = 0.925
 MOST_HARMFUL = 0.0095
 
 # What an editor would call the language; it knows by the file's name.

@@ -81,7 +81,7 @@ class _Search:
         first = self.runs[0]
         if len(self.runs) == 1:
             return
-        for end, index in self._ends(first, 0):
+        for end, index in self._ends(0, 0):
             if self._kept(0, end, first.lines[:index]):
                 yield from self._from(1, end, first.lines, index)
         if not first.lines:
@@ -106,7 +106,7 @@ class _Search:
                 continue
             text = (*done, *self.part[at:start], *run.lines)
             if not last:
-                for end, after in self._ends(run, start):
+                for end, after in self._ends(number, start):
                     if after > shared and self._kept(start, end, run.lines[shared:after]):
                         yield from self._from(number + 1, end, text, after)
             elif self._kept(start, len(self.part), run.lines[shared:]):
@@ -125,15 +125,24 @@ class _Search:
             if own is not None and own < (run.before or 0):
                 return
 
-    def _ends(self, run: _Run, start: int) -> Iterator[tuple[int, int]]:
-        """Yield what follows a line of *run* that the part shares: there, and in the run."""
+    def _ends(self, number: int, start: int) -> Iterator[tuple[int, int]]:
+        """Yield what follows a line of a run that the part shares: there, and in the run.
+
+        A line that stands further in than the elision below it is shared only where its statement is.
+        """
+        run, below = self.runs[number], self.runs[number + 1].before
         reach = min(len(self.bare), start + (_MOST_LOST + 2) * len(run.lines) + _MOST_LOST)
         for index in range(len(run.lines) - 1, -1, -1):
             self.work += 1
             if self.work > _MOST_WORK:
                 return
             if line := run.lines[index]:
-                yield from ((place + 1, index + 1) for place in range(start, reach) if self.bare[place] == line)
+                head = _head(run.lines, index, below)
+                yield from (
+                    (place + 1, index + 1)
+                    for place in range(start, reach)
+                    if self.bare[place] == line and _head(self.bare, place, below) == head
+                )
 
     def _stands_for(self, depth: int | None, start: int, end: int, around: Sequence[str], new: Sequence[str]) -> bool:
         """Say whether an elision at *depth* can stand for the part's lines start:end.
@@ -178,6 +187,11 @@ def _closed(lines: Sequence[str]) -> bool:
             if depth < 0:
                 return False
     return depth == 0
+
+
+def _head(lines: Sequence[str], at: int, depth: int | None) -> str:
+    """Return the last line at *depth* or further out, from line *at* upwards."""
+    return next((line for line in reversed(lines[: at + 1]) if line and _depth(line) <= (depth or 0)), "")
 
 
 def _tells(line: str) -> bool:

@@ -12,6 +12,7 @@ import enum
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 
 from glossator.answer import patches, snippets
 from glossator.answer.elisions import elided
@@ -286,6 +287,38 @@ def _left_out(missing: Sequence[str]) -> Refused:
     return Refused("elided", f"the answer leaves something out: {missing[0].strip()}")
 
 
+def _bare(asked: Question) -> Read:
+    """Read an answer that is nothing but code, as models give it whose answer was begun for them with a tag or a fence.
+
+    It must define what the region defines and parse by itself, or go line for line with a short region.
+    """
+    if fences(asked.answer) or (asked.placed.whole and not asked.names):
+        return None
+    code = trimmed(asked.answer)
+    if elided(code, base=asked.lines):
+        return None
+    alike = _line_for_line(code, trimmed(asked.placed.region))
+    defines = asked.names and set(asked.names) <= set(symbols(asked.language, "\n".join(code)))
+    if not alike and not (defines and errors(asked.language, "\n".join(code)) == 0):
+        return None
+    placed = snippets.instead(code, asked.placed) if alike else snippets.place(code, asked.placed)
+    return _still_parsed(Found(placed) if isinstance(placed, list) else placed, asked)
+
+
+_ALIKE = 0.5  # of the letters
+_FEW = 20  # lines
+
+
+def _line_for_line(code: Sequence[str], region: Sequence[str]) -> bool:
+    """Say whether each line of *code* is one of the region, changed: it begins alike and is like it."""
+    return len(code) == len(region) <= _FEW and all(
+        new[: len(new) - len(new.lstrip())] == old[: len(old) - len(old.lstrip())]
+        and new.split()[:1] == old.split()[:1]
+        and SequenceMatcher(None, new, old, autojunk=False).ratio() >= _ALIKE
+        for new, old in zip(code, region, strict=True)
+    )
+
+
 READERS: Sequence[Callable[[Question], Read]] = (
     _tool_call,
     _apply_patch,
@@ -296,6 +329,7 @@ READERS: Sequence[Callable[[Question], Read]] = (
     _tagged,
     _pseudo_diff,
     _fenced,
+    _bare,
 )
 
 
