@@ -1,32 +1,34 @@
 #!/usr/bin/env bash
-# Bring real Neovims and a Valkey for the tests into a cache folder of the user, and into the checkout what builds the VS Code
-# extension; the system's packages and libraries stay as they are.
+# Bring real Neovims, a real VS Code with a browser for it, and a Valkey for the tests into a cache folder of the user, and into
+# the checkout what builds the VS Code extension; the system's packages and libraries stay as they are.
 #
 #   bash tests/editors/install.sh
 #
-# Each part is a small Debian root folder: the packages of a suite and all they need, its libc included, unpacked beside
-# each other. The program in it is told to start with that folder's own loader and libraries, so it runs on any Linux of
-# the same processor. A part that is there already costs nothing; one that cannot be had is named with its reason.
+# VS Code is the npm package code-server with the Node that it wants. Each other part is a small Debian root folder: the packages
+# of a suite and all they need, its libc included, unpacked beside each other. The program in it is told to start with that
+# folder's own loader and libraries, so it runs on any Linux of the same processor. A part that is there already costs nothing;
+# one that cannot be had is named with its reason.
 set -uo pipefail
 
 cache="${GLOSSATOR_TEST_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/glossator-test-parts}"
 recipe=1 # raise it when the way of building changes: parts of another recipe are built again
+code_server=4.139.1 # VS Code 1.139.1
+node=24             # what that VS Code asks for
 
 main() {
     install_extension_packages
-    # One line for each part: its package and program, what that says of its version, and the Debian suites that may carry it,
-    # the best first.
-    local missing=()
-    present nvim-0.12 || missing+=("nvim-0.12 neovim nvim v0.12. forky sid")
-    present nvim-0.10 || missing+=("nvim-0.10 neovim nvim v0.10. trixie")
-    present valkey-8 || missing+=("valkey-8 valkey-server valkey-server v=8. trixie")
-    [ "${#missing[@]}" -eq 0 ] && return
-
-    local reason
-    if reason=$(cannot_build); then
-        for part in "${missing[@]}"; do skip "${part%% *}" "$reason"; done
-        return
+    # One line for each part: its package, its program below usr, what that says of its version, and the Debian suites that may
+    # carry it, the best first.
+    local missing=() vscode="vscode-$code_server"
+    present nvim-0.12 || missing+=("nvim-0.12 neovim bin/nvim v0.12. forky sid")
+    present nvim-0.10 || missing+=("nvim-0.10 neovim bin/nvim v0.10. trixie")
+    present valkey-8 || missing+=("valkey-8 valkey-server bin/valkey-server v=8. trixie")
+    has_browser || present chromium || missing+=("chromium chromium lib/chromium/chromium 1 trixie")
+    if present "$vscode"; then
+        [ "${#missing[@]}" -eq 0 ] && return
     fi
+
+    command -v flock >/dev/null || { skip "the real editors and the store" "flock is not installed"; return; }
     mkdir -p "$cache"
     # Two runs at once share one build; the second finds the parts when the lock is free.
     exec 9>"$cache/.lock"
@@ -34,6 +36,13 @@ main() {
     rm -rf "$cache"/.building.* # what a killed run left behind
     work=$(mktemp -d "$cache/.building.XXXXXX")
     trap 'rm -rf "$work"' EXIT
+    present "$vscode" || install_vscode "$vscode"
+
+    local reason
+    if reason=$(cannot_build); then
+        for part in "${missing[@]}"; do skip "${part%% *}" "$reason"; done
+        return
+    fi
     for part in "${missing[@]}"; do
         # The words of the line are the arguments.
         # shellcheck disable=SC2086
@@ -51,7 +60,7 @@ skip() { # PART REASON
 
 cannot_build() { # prints the reason, or fails where there is none
     local tool
-    for tool in apt-get dpkg dpkg-deb flock; do
+    for tool in apt-get dpkg dpkg-deb; do
         command -v "$tool" >/dev/null || { echo "the real editors and the store are Debian packages, and $tool is not installed"; return; }
     done
     return 1
@@ -71,6 +80,39 @@ install_extension_packages() {
     fi
 }
 
+has_browser() {
+    command -v chromium || command -v chromium-browser || command -v google-chrome
+} >/dev/null
+
+# No script of a package is run: what they would compile (terminals, file watching, Kerberos) needs a compiler and minutes, and
+# VS Code starts and serves extensions without it.
+install_vscode() { # PART
+    local part=$1 root="$work/vscode" processor found
+    command -v npm >/dev/null || { skip "$part" "it comes by npm, which is not installed"; return; }
+    case "$(uname -s) $(uname -m)" in
+        "Linux x86_64") processor=x64 ;;
+        "Linux aarch64") processor=arm64 ;;
+        *) skip "$part" "its Node is packaged for Linux on x86_64 and aarch64 only"; return ;;
+    esac
+    local quiet=(--loglevel=error --no-audit --no-fund --ignore-scripts)
+    mkdir -p "$root"
+    echo '{"private": true}' >"$root/package.json"
+    local packages="$root/node_modules"
+    if (cd "$root" && npm install "${quiet[@]}" "code-server@$code_server" "node-linux-$processor@$node") >"$work/log" 2>&1 &&
+        (cd "$packages/code-server/lib/vscode" && npm install "${quiet[@]}" --omit=dev) >>"$work/log" 2>&1 &&
+        (cd "$packages/code-server/lib/vscode/extensions" && npm install "${quiet[@]}" --omit=dev) >>"$work/log" 2>&1 &&
+        found=$(
+            "$packages/node-linux-$processor/bin/node" "$packages/code-server/out/node/entry.js" --config "$work/config.yaml" --version 2>>"$work/log" | tail -n 1
+        ); then
+        rm -rf "${cache:?}/$part"
+        mv "$root" "$cache/$part"
+        echo "$recipe" >"$cache/$part/.glossator-part"
+        echo "installed: VS Code as code-server ${found%% *} from npm in $cache/$part"
+    else
+        skip "$part" "not to be had from npm: $(tail -n 1 "$work/log")"
+    fi
+}
+
 install_part() { # PART PACKAGE PROGRAM VERSION SUITE...
     local part=$1 package=$2 program=$3 version=$4 suite found
     shift 4
@@ -80,10 +122,10 @@ install_part() { # PART PACKAGE PROGRAM VERSION SUITE...
         if ! unpack "$suite" "$work/root" "$package" patchelf >"$work/log" 2>&1; then
             continue
         fi
-        relocate "$work/root" "$cache/$part" "usr/bin/$program" >"$work/log" 2>&1 || continue
+        relocate "$work/root" "$cache/$part" "usr/$program" >"$work/log" 2>&1 || continue
         rm -rf "${cache:?}/$part"
         mv "$work/root" "$cache/$part"
-        found=$("$cache/$part/usr/bin/$program" --version 2>"$work/log" | head -n 1)
+        found=$("$cache/$part/usr/$program" --version 2>"$work/log" | head -n 1)
         if [[ $found == *" $version"* ]]; then
             echo "$recipe" >"$cache/$part/.glossator-part"
             echo "installed: $found from Debian $suite in $cache/$part"
@@ -139,14 +181,16 @@ debian_keyring() { # Ubuntu carries Debian's keys in a package of its own, signe
 
 # Make a binary start with the loader and the libraries of the root folder, where that folder will stand in the end.
 relocate() { # ROOT FINAL_PLACE BINARY
-    local root=$1 final=$2 binary=$3 loader libraries library
+    local root=$1 final=$2 binary=$3 loader libraries library search
     loader=$(cd "$root" && ls usr/lib64/ld-linux-*.so.2 lib64/ld-linux-*.so.2 usr/lib/ld-linux-*.so.1 lib/ld-linux-*.so.1 2>/dev/null | head -n 1)
     libraries=$(cd "$root" && dirname "$(find . -name 'libc.so.6' | head -n 1)")
     [ -n "$loader" ] && [ -n "$libraries" ] || { echo "the packages hold no loader"; return 1; }
     libraries=${libraries#./}
+    # Some packages keep libraries that others of them want in a folder of their own, PulseAudio for one.
+    search=$(cd "$root/$libraries" && find . -maxdepth 2 -name 'lib*.so*' -printf '%h\n' | sort -u | sed "s|^\.|$final/$libraries|" | paste -sd :)
     # The patcher comes from the same suite; the running system's own loader may be too old for it.
     local patch=("$root/$loader" --library-path "$root/$libraries" "$root/usr/bin/patchelf")
-    "${patch[@]}" --set-interpreter "$final/$loader" --force-rpath --set-rpath "$final/$libraries" "$root/$binary" || return
+    "${patch[@]}" --set-interpreter "$final/$loader" --force-rpath --set-rpath "$search" "$root/$binary" || return
     # A library's own search path would hide the binary's.
     for library in "$root/$libraries"/lib*.so*; do
         if [ -f "$library" ] && [ ! -L "$library" ] && [ -n "$("${patch[@]}" --print-rpath "$library" 2>/dev/null)" ]; then

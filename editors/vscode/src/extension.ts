@@ -13,6 +13,7 @@ import {
 } from 'vscode-languageclient/node';
 
 import { pushDiagnostics } from './diagnostics';
+import { showPreview } from './preview';
 import { findServer, INSTALL } from './server';
 import { pickProvider, SELECT, StatusItem } from './status';
 import { completeArguments } from './target';
@@ -77,6 +78,7 @@ async function start(output: vscode.LogOutputChannel, item: StatusItem): Promise
         const complete = await (command === SELECT ? pickProvider(given, client) : completeArguments(command, given, client));
         return complete === undefined ? undefined : next(command, complete);
       },
+      window: { showDocument: showPreview },
     },
   };
   const server = {
