@@ -40,6 +40,36 @@ local subcommands = {
       end)
     end,
   },
+  fixall = {
+    help = 'fix all problems in this buffer of the rule that is broken under the cursor',
+    run = function(target)
+      M.start_task(target, 'fix-all')
+    end,
+  },
+  document = {
+    help = 'document the symbol under the cursor; not one token of its code changes',
+    run = function(target, words)
+      M.start_task(target, 'document', words ~= '' and words or nil)
+    end,
+  },
+  tests = {
+    help = 'write tests for the symbol under the cursor into its test file; they are not run',
+    run = function(target, words)
+      M.start_task(target, 'tests', words ~= '' and words or nil)
+    end,
+  },
+  review = {
+    help = 'review this buffer, or the range; findings are shown as diagnostics',
+    run = function(target, words)
+      M.start_task(target, 'review', words ~= '' and words or nil)
+    end,
+  },
+  clear = {
+    help = 'take back what reviews have found in this buffer',
+    run = function(target)
+      M.execute(target, 'glossator.clearReview', { { uri = vim.uri_from_bufnr(target.bufnr) } })
+    end,
+  },
   ask = {
     help = 'ask on about the last answer, or anything about this code',
     run = function(target, words)
@@ -285,7 +315,7 @@ end
 
 ---@private
 ---@param target glossator.Target
----@param action 'explain'|'fix'|'refactor'
+---@param action 'explain'|'fix'|'fix-all'|'refactor'|'document'|'tests'|'review'
 ---@param instruction string?
 function M.start_task(target, action, instruction)
   diagnostics.push(target.bufnr)
