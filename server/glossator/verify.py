@@ -41,7 +41,7 @@ async def verify(
     if verdict is not None:
         return verdict
     if toolbox is None:
-        return Verdict(State.UNKNOWN, reason=_NO_CHECKER)
+        return Verdict(State.UNKNOWN, reason=_unconfirmed(base, text))
     return await _ask_checkers(base, text, diagnostics, toolbox)
 
 
@@ -60,7 +60,13 @@ def describe(verdict: Verdict) -> str:
 # The gates that need no checker
 
 
-_NO_CHECKER = "parses; no checker could confirm"
+def _unconfirmed(base: Snapshot, text: str) -> str:
+    return f"{_parsing(base, text)}; no checker could confirm"
+
+
+def _parsing(base: Snapshot, text: str) -> str:
+    """Say whether the text was parsed at all: a language without a grammar is not, nor what would take too long."""
+    return "syntax not checked" if syntax.errors(base.language, text) is None else "parses"
 
 
 def _judge_text(base: Snapshot, text: str, diagnostics: tuple[Diagnostic, ...], region: Region) -> Verdict | None:
@@ -269,12 +275,12 @@ async def _ask_checker(
     if name is None:
         sources = sorted({one.source for one in diagnostics if one.source})
         about = f"; Glossator cannot run {_listed(sources)}" if sources else ""
-        return Verdict(State.UNKNOWN, reason=f"{_NO_CHECKER}{about}")
+        return Verdict(State.UNKNOWN, reason=f"{_unconfirmed(base, text)}{about}")
     codes = frozenset(one.code for one in diagnostics if one.code)
     try:
         before, after = await _side_by_side(name, base, text, codes, toolbox)
     except CheckerFailed as failure:
-        return Verdict(State.UNKNOWN, name, reason=f"parses; {name} could not confirm: {failure}")
+        return Verdict(State.UNKNOWN, name, reason=f"{_parsing(base, text)}; {name} could not confirm: {failure}")
     return compare(name, base, text, diagnostics, before=before, after=after)
 
 
@@ -325,7 +331,7 @@ def compare(
     for diagnostic, found in zip(diagnostics, targets, strict=True):
         if found is None:
             what = diagnostic.code or _short(diagnostic.message)
-            reason = f"parses; {name} does not report {what} here, so it could not confirm"
+            reason = f"{_parsing(base, text)}; {name} does not report {what} here, so it could not confirm"
             return Verdict(State.UNKNOWN, name, len(before), len(after), reason=reason)
     # Elsewhere, and milder than the problem: no reason to distrust, but not to be hidden either.
     others = tuple(one.diagnostic for one in came)

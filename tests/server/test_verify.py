@@ -229,6 +229,13 @@ async def test_without_a_checker_only_the_syntax_is_vouched_for(tmp_path: Path) 
     ]
 
 
+async def test_what_was_not_parsed_is_not_said_to_parse(tmp_path: Path) -> None:
+    """In a language without a grammar nobody has looked at the syntax, and the label says so."""
+    base = Snapshot.of("( x", uri="file:///a.cob", language="cobol", path=str(tmp_path / "a.cob"))
+    verdict = await verify(base, "( y", (), region=base.whole, toolbox=None)
+    assert describe(verdict) == "syntax not checked; no checker could confirm"
+
+
 async def test_a_problem_that_the_checker_does_not_see_is_not_called_fixed(tmp_path: Path) -> None:
     """Other settings in the editor, or a stale diagnostic: the checker's silence proves nothing."""
     needs("ruff")
