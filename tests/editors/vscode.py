@@ -129,6 +129,8 @@ class VSCode:
             f"const editor = await vscode.window.showTextDocument({self._document}, {{viewColumn: 1}});"
             f"editor.selection = new vscode.Selection({line}, {column}, {line}, {column})"
         )
+        # What the extension host sets reaches the window a little later, and keys go where the window has the cursor.
+        await self.page.until_text(f"Ln {line + 1}, Col {column + 1}", ".statusbar")
         await self.page.until("document.hasFocus() && document.activeElement.closest('.monaco-editor')")
 
     async def hover(self, word: str, *, until: str) -> None:

@@ -12,6 +12,7 @@ import {
   type StaticFeature,
 } from 'vscode-languageclient/node';
 
+import { ASK, askOn, rememberJob } from './conversation';
 import { pushDiagnostics } from './diagnostics';
 import { showPreview } from './preview';
 import { findServer, INSTALL } from './server';
@@ -23,6 +24,8 @@ const SELECTOR = [{ scheme: 'file' }, { scheme: 'untitled' }];
 
 /** What the server is told once, when it starts. */
 const AT_START = ['path', 'arguments', 'edits.confirm', 'privacy.private', 'privacy.never'];
+
+const OUTCOME_SHOWN = 15_000; // milliseconds
 
 let client: LanguageClient | undefined;
 
@@ -75,8 +78,23 @@ async function start(output: vscode.LogOutputChannel, item: StatusItem): Promise
     },
     middleware: {
       executeCommand: async (command, given, next) => {
+        if (command === ASK && (await askOn(given, client))) {
+          return undefined;
+        }
         const complete = await (command === SELECT ? pickProvider(given, client) : completeArguments(command, given, client));
-        return complete === undefined ? undefined : next(command, complete);
+        if (complete === undefined) {
+          return undefined;
+        }
+        const begun: unknown = await next(command, complete);
+        rememberJob(command, complete, begun);
+        return begun;
+      },
+      handleWorkDoneProgress: (token, params, next) => {
+        if (params.kind === 'end' && params.message) {
+          // VS Code drops these last words, and they say what a checker said of a fix.
+          vscode.window.setStatusBarMessage(`Glossator: ${params.message}`, OUTCOME_SHOWN);
+        }
+        next(token, params);
       },
       window: { showDocument: showPreview },
     },

@@ -52,7 +52,7 @@ class Display:
     def __init__(self, connection: Connection, library: Library, name: str, *, stays: Callable[[], bool]) -> None:
         self._connection = connection
         self._library = library
-        self._uri = f"{CONTENT_SCHEME}:/explain/{name}.md"
+        self._uri = f"{CONTENT_SCHEME}:/explain/{name}/explanation.md"  # editors show the last part as the title
         self._name = name
         self._stays = stays
         self._way = choose_way(connection)
