@@ -178,11 +178,11 @@ class VSCode:
 
     async def previewed(self, text: str) -> None:
         """Wait until the preview beside the code shows a text."""
-        # The page is two frames deep, both from the same origin as the window.
+        # The page is two frames deep, both from the same origin as the window; the inner one is pending until it is painted.
         await self.page.until(
             "[...document.querySelectorAll('iframe.webview')]"
-            ".flatMap((outer) => [...(outer.contentDocument?.querySelectorAll('iframe') ?? [])])"
-            f".some((inner) => inner.contentDocument?.body.innerText.includes({json.dumps(text)}))"
+            ".flatMap((outer) => [...(outer.contentDocument?.querySelectorAll('iframe#active-frame') ?? [])])"
+            f".some((inner) => inner.checkVisibility({{visibilityProperty: true}}) && inner.contentDocument?.body.innerText.includes({json.dumps(text)}))"
         )
 
     async def told(self, text: str) -> None:
