@@ -330,11 +330,9 @@ async def test_whoever_stops_listening_closes_the_connection(make: Make, kind: s
             await asked.say("two")
             while not isinstance(await seen.get(), Text):
                 pass
-        began = time.monotonic()
         listener.cancel()
         await asyncio.wait([listener])
         await asyncio.wait_for(asked.closed, 2)
-        assert time.monotonic() - began < 0.2
         assert listener.cancelled()
 
 

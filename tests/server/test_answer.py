@@ -352,10 +352,10 @@ def test_no_answer_is_too_strange(answer: str, text: str, language: str, start: 
 def test_hostile_answers_take_bounded_time(piece: str) -> None:
     """60,000 characters of any mark are read in moments."""
     text = "x = 1\n" * 3000
-    start = time.perf_counter()
+    start = time.thread_time()
     asked(piece * (60_000 // len(piece)), text=text)
     asked("<<<<<<< SEARCH\n" + piece * (60_000 // len(piece)) + "\n>>>>>>> REPLACE\n", text=text)
-    assert time.perf_counter() - start < 10
+    assert time.thread_time() - start < 10
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=9))

@@ -122,10 +122,10 @@ def test_a_key_costs_the_same_in_a_long_text() -> None:
         buffer = Buffer("untitled:1", text="some_name = another_name(1, 2)\n" * lines)
         best = 1.0
         for _ in range(5):
-            start = time.perf_counter()
+            start = time.thread_time()
             for key in range(1000):
                 buffer.change(Region(Point(lines // 2, key), Point(lines // 2, key)), "x")
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.thread_time() - start)
             buffer.change(Region(Point(lines // 2, 0), Point(lines // 2, 10_000)), "")
         return best
 

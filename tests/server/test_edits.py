@@ -82,9 +82,9 @@ def test_long_and_hostile_texts_take_bounded_time(kind: str) -> None:
         "all the same": (["x\n"] * 10_000, ["y\n", *["x\n"] * 5000, "z\n", *["x\n"] * 5100]),
         "reversed": (lines, lines[::-1]),
     }[kind]
-    start = time.perf_counter()
+    start = time.thread_time()
     assert apply("".join(old), hunks("".join(old), "".join(new))) == "".join(new)
-    assert time.perf_counter() - start < 15
+    assert time.thread_time() - start < 15
 
 
 @pytest.mark.parametrize(

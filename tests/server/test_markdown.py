@@ -245,10 +245,10 @@ def test_halves_of_a_character_are_joined() -> None:
 def test_hostile_texts_take_bounded_time(piece: str) -> None:
     """40,000 characters of anything are cleaned in moments, whole and streamed."""
     text = piece * (40_000 // len(piece))
-    start = time.perf_counter()
+    start = time.thread_time()
     clean(text)
     stream = CleanStream()
     for at in range(0, len(text), 5):
         stream.feed(text[at : at + 5])
     stream.end()
-    assert time.perf_counter() - start < 8
+    assert time.thread_time() - start < 8

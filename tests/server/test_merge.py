@@ -120,11 +120,11 @@ def test_typing_inside_and_above_the_changed_function_survives() -> None:
 
 def test_long_and_hostile_texts_take_bounded_time() -> None:
     """10,000 lines, alike or not, are merged in moments."""
-    start = time.perf_counter()
+    start = time.thread_time()
     base = [f"line {number}\n" for number in range(10_000)]
     theirs, now = [*base[:100], "theirs\n", *base[101:]], [*base[:9000], "typed\n", *base[9000:]]
     assert isinstance(merge("".join(base), "".join(theirs), "".join(now)), Merged)
     same = "x\n" * 10_000
     assert isinstance(merge(same, "y\n" + same, same + "z\n"), Merged)
     merge(same, "".join(base[::-1]), "".join(base))
-    assert time.perf_counter() - start < 10
+    assert time.thread_time() - start < 10

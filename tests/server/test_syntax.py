@@ -247,13 +247,13 @@ def test_garbage_gives_a_region_that_holds_the_place(language: str, text: str, l
 @pytest.mark.parametrize("hostile", ["(" * 50_000, "{" * 50_000, "a." * 50_000, "'" * 20_001])
 def test_deep_nesting_is_no_trap(hostile: str) -> None:
     """A tree deeper than Python's stack is walked all the same, in bounded time."""
-    start = time.perf_counter()
+    start = time.thread_time()
     snapshot = Snapshot.of(hostile, uri="file:///x", language="python")
     errors("python", hostile)
     symbols("python", hostile)
     middle = Point(0, len(hostile) // 2)
     enclosing(snapshot, Region(middle, middle))
-    assert time.perf_counter() - start < 10
+    assert time.thread_time() - start < 10
 
 
 @pytest.mark.parametrize("hostile", ["\x00", "[{", "<", "`${", '"a\n', "a=>"])
