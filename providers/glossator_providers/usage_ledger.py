@@ -240,7 +240,9 @@ class UsageLedger:
         return await self._do(lambda: self._try(lessons.read) or ())
 
     async def spent(self, since: datetime) -> Mapping[str, Spent]:
-        """Return what each provider beyond this machine has cost since then, all servers together."""
+        """Return what each provider beyond this machine has cost since then, all servers together; nothing after `aclose`."""
+        if self._closed:
+            return {}
         return await self._do(lambda: self._sum(_milliseconds(since)))
 
     async def summary(self, by: By, since: datetime | None = None, *, zone: tzinfo | None = None) -> Summary:

@@ -474,3 +474,10 @@ def test_summaries_are_plain_values() -> None:
     assert summary.total.first_token is None
     assert summary.total.local is False
     assert math.isclose(summary.total.dollars, 0.0)
+
+
+async def test_a_closed_ledger_knows_nothing_and_fails_nobody(tmp_path: Path) -> None:
+    """A status that is asked for while the server shuts down is told without money, and no error is logged."""
+    ledger = UsageLedger(tmp_path / "usage")
+    await ledger.aclose()
+    assert await ledger.spent(datetime.now(tz=UTC)) == {}
