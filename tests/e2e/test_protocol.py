@@ -87,7 +87,7 @@ async def test_a_problem_is_listed_fixed_and_explained_over_plain_lsp(client: La
     fixes = [
         action
         for action in actions or ()
-        if isinstance(action, types.CodeAction) and action.title.startswith("Fix") and action.command
+        if isinstance(action, types.CodeAction) and action.title.startswith('Fix "') and action.command
     ]
     assert len(fixes) == 1, actions
     command = fixes[0].command
